@@ -1,0 +1,40 @@
+"""The truth, in plain torch and as plainly as possible: every other engine is tested against these functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kernels.layout import TileGeometry, unpack_bits
+
+
+def dense_weight(tile: Tensor, alphas: Tensor, geometry: TileGeometry) -> Tensor:
+    """The whole scaled weight that a packed layer stands for.
+
+    Args:
+        tile: (ceil(q / 8),) uint8, packed as ``kernels.layout`` says.
+        alphas: (p,) one scale a tile, or (1,) one for the layer.
+        geometry: shape and tiling factor.
+
+    Returns:
+        (rows, row_length) float32.
+    """
+    signs = unpack_bits(tile, geometry.tile_length)
+    blocks = signs.expand(geometry.p, -1) * alphas.float().reshape(-1, 1)
+    return blocks.reshape(geometry.rows, geometry.row_length)
+
+
+def tiled_linear(x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None = None) -> Tensor:
+    """``x @ W.T + bias`` with the whole weight written out.
+
+    Args:
+        x: (..., row_length) floating.
+        tile, alphas, geometry: as in ``dense_weight``.
+        bias: (rows,) or None.
+
+    Returns:
+        (..., rows) float32, computed in float64 so that engines are compared with the exact answer.
+    """
+    weight = dense_weight(tile, alphas, geometry).double()
+    out = x.double() @ weight.T
+    return (out if bias is None else out + bias.double()).to(torch.float32)

@@ -1,0 +1,5 @@
+"""``python -m tbn``: the command line."""
+
+from tbn.cli import main
+
+main()

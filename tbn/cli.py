@@ -1,0 +1,282 @@
+"""The command line: ``tbn train | eval | summary | runs | bench | export | build | flash | boards | doctor | zoo``.
+
+With ``--json`` one JSON object goes to stdout and everything else to stderr. Exit status: 0 done, 1 failed (one line with its fix), 2 wrong
+usage, 130 interrupted. Commands import what they need when they run, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tbn.errors import TBNError
+
+app = typer.Typer(
+    help="Tiled Bit Networks: train, compress below one bit a weight, and put on a board.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+stderr = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Runs = Annotated[Path | None, typer.Option("--runs", help="Runs folder [default: $TBN_RUNS or runs].")]
+RunName = Annotated[str, typer.Argument(help="Run folder, or id of a run or zoo entry.")]
+Board = Annotated[str, typer.Option("--board", help="Board name; see tbn boards.")]
+
+
+def emit(as_json: bool, value: dict[str, Any], text: str) -> None:
+    """The command's answer: the object, or the text for people."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Option(help="Task; e.g. fashion_mnist, digits.")] = "fashion_mnist",
+    model: Annotated[str, typer.Option(help="Model; e.g. mlp, cnn.")] = "mlp",
+    p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary weights, 0 = full precision.")] = "4",
+    dense: Annotated[bool, typer.Option("--dense", help="Full precision: the same as --p 0.")] = False,
+    min_layer_size: Annotated[
+        int | None, typer.Option(help="Lambda: smaller layers are binary [default: 64,000; digits 1,000].")
+    ] = None,
+    alpha: Annotated[str, typer.Option(help="One scale per tile or per layer.")] = "tile",
+    alpha_source: Annotated[
+        str, typer.Option(help="Scales from a separate tensor (W+A) or the latent weights (W).")
+    ] = "separate",
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Name pattern of layers that keep full precision; may be given again.")
+    ] = None,
+    per_layer: Annotated[
+        list[str] | None, typer.Option(help="PATTERN=P, a factor of its own for some layers; may be given again.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Hyper-parameters by name: adamw, paper_mcu.")] = "adamw",
+    epochs: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate [default: the recipe's].")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and batches; equal seeds repeat bit for bit on a CPU.")] = 0,
+    data: Annotated[str, typer.Option(help="auto, full or embedded.")] = "auto",
+    data_root: Annotated[str | None, typer.Option(help="Folder of full data sets [default: $TBN_DATA].")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    runs_folder: Runs = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="The run's own folder [default: a new one in the runs folder].")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this interrupted run; all other choices are its own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network and leave a run folder."""
+    from tbn import train as trainer
+
+    with _bar() as listener:
+        if resume is not None:
+            run = trainer.resume(resume, runs_folder, listener=listener)
+        else:
+            config = trainer.RunConfig(
+                task=task,
+                model=model,
+                p=0 if dense else _whole("p", p),
+                min_layer_size=min_layer_size,
+                alpha=alpha,
+                alpha_source=alpha_source,
+                exclude=tuple(exclude or ()),
+                per_layer=_pairs(per_layer or []),
+                recipe=recipe,
+                epochs=epochs,
+                batch_size=batch_size,
+                lr=lr,
+                seed=seed,
+                data=data,
+                data_root=data_root,
+                device=device,
+            )
+            run = trainer.fit(config, runs_folder, folder=folder, listener=listener)
+    result = run.result
+    assert result is not None
+    size = {key: value for key, value in result["size"].items() if key != "layers"}
+    emit(
+        as_json,
+        {**result, "run": str(run.path), "size": size},
+        f"{run.path}\ntest accuracy {100 * result['metrics']['accuracy']:.2f} % on the {result['task']['source']}\n"
+        f"weights {size['weight_bytes']:,} bytes, {size['bits_per_weight']:.3f} bits a weight, {size['compression']:.1f}x smaller than fp32, "
+        f"trained in {result['seconds']:.0f} s",
+    )
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise TBNError(
+            f"{name}={text} is not a whole number", "use 0 for full precision, 1 for binary, 4 for the paper's default"
+        ) from None
+
+
+def _pairs(items: list[str]) -> dict[str, int]:
+    found = {}
+    for item in items:
+        pattern, equals, factor = item.rpartition("=")
+        if not equals:
+            raise TBNError(f"--per-layer {item!r} has no factor", "write it as PATTERN=P, e.g. 'conv4=8'")
+        found[pattern] = _whole(f"per_layer[{pattern!r}]", factor)
+    return found
+
+
+class _bar:
+    """A progress bar on a terminal's stderr, and ``progress.json`` in the run's folder for whoever looks from outside."""
+
+    def __enter__(self) -> Callable[[dict[str, Any]], None]:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+        )
+        self.progress.start()
+        self.bar = self.progress.add_task("starting", total=1.0)
+        return self.listen
+
+    def listen(self, event: dict[str, Any]) -> None:
+        from tbn.jobs import Progress
+
+        self.progress.update(self.bar, completed=event["fraction"], description=event["message"])
+        if "folder" in event:
+            Progress(event["folder"]).update(event["fraction"], event["message"])
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+
+@app.command("eval")
+def evaluate(
+    run: RunName,
+    engine: Annotated[str, typer.Option(help="latent, packed, triton, c or board.")] = "packed",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many test inputs.")] = None,
+    runs_folder: Runs = None,
+    as_json: Json = False,
+) -> None:
+    """Accuracy of a run on one engine, and how far its outputs are from the trained model's."""
+    from tbn.evaluate import evaluate as evaluate_run
+
+    with _bar() as listener:
+        found = evaluate_run(
+            run,
+            engine,
+            root=runs_folder,
+            limit=limit,
+            progress=lambda fraction, message: listener({"fraction": fraction, "message": message}),
+        )
+    count = "" if found.instructions is None else f"\n{found.instructions:,.0f} instructions per inference"
+    emit(
+        as_json,
+        found.to_dict(),
+        f"{found.engine}: accuracy {100 * found.accuracy:.2f} % of {found.samples:,} test inputs ({found.data_source})\n"
+        f"largest difference from {found.reference}: {found.max_difference:.2e} ({found.max_relative_difference:.2e} of the largest output){count}",
+    )
+
+
+@app.command()
+def summary(
+    run: Annotated[str | None, typer.Argument(help="Run folder or id; or give --model.")] = None,
+    model: Annotated[str | None, typer.Option(help="A registry model, untrained.")] = None,
+    task: Annotated[str, typer.Option(help="Task that sets the model's input and classes.")] = "fashion_mnist",
+    p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary, 0 = full precision.")] = "4",
+    min_layer_size: Annotated[int | None, typer.Option(help="Lambda.")] = None,
+    runs_folder: Runs = None,
+    as_json: Json = False,
+) -> None:
+    """Sizes by layer: bits, bit-width, bytes, MACs."""
+    from tbn import runs, tasks
+    from tbn import size as sizes
+    from tbn.evaluate import deployed_model, task_of
+    from tbn.train import RunConfig, build
+
+    if (run is None) == (model is None):
+        raise TBNError("summary takes a run or --model", "e.g. tbn summary --model mlp --p 4")
+    if run is not None:
+        found = runs.complete(run, runs_folder)
+        network, shape = deployed_model(found), task_of(found).input_shape
+    else:
+        data = tasks.create(task)
+        config = RunConfig(task=task, model=str(model), p=_whole("p", p), min_layer_size=min_layer_size)
+        (network, _), shape = build(config, data.input_shape, len(data.classes)), data.input_shape
+    table = sizes.summary(network, shape)
+    emit(as_json, table.to_dict(), str(table))
+
+
+@app.command("runs")
+def list_runs(runs_folder: Runs = None, as_json: Json = False) -> None:
+    """All runs and zoo entries."""
+    from tbn import runs
+
+    table = runs.frame(runs_folder)
+    rows = json.loads(table.to_json(orient="records"))
+    emit(
+        as_json,
+        {"runs": rows},
+        table[["run", "state", "accuracy", "weight_bytes", "bits_per_weight", "data_source"]].to_string(index=False)
+        if len(table)
+        else "no runs yet: tbn train",
+    )
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option(help="Fewer shapes and repeats.")] = False, as_json: Json = False
+) -> None:
+    """Time the kernels of this machine side by side (python -m kernels.bench has more options)."""
+    from kernels import bench as kernel_bench
+
+    raise typer.Exit(kernel_bench.main(["--quick"] * quick + ["--json"] * as_json))
+
+
+zoo_app = typer.Typer(help="Results that come with the package.", no_args_is_help=True)
+app.add_typer(zoo_app, name="zoo")
+
+
+@zoo_app.command("build")
+def zoo_build(
+    out: Annotated[Path | None, typer.Option(help="Folder for the entries [default: the package's zoo].")] = None,
+    only: Annotated[str, typer.Option(help="Only entries whose name contains this.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train the zoo's entries that are missing (delete a folder to train it again)."""
+    from tbn.zoo import build
+
+    made = build(out, only, say=lambda line: stderr.print(line, highlight=False))
+    emit(as_json, {"built": made}, f"{len(made)} entries trained")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        sys.exit(app(args=arguments, standalone_mode=False) or 0)
+    except TBNError as error:
+        if "--json" in arguments:
+            print(json.dumps({"error": error.message, "fix": error.fix}, ensure_ascii=False))
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; a training run goes on with: tbn train --resume RUN", file=sys.stderr)
+        sys.exit(130)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's usage errors
+            error.show()
+            sys.exit(error.exit_code)
+        raise

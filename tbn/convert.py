@@ -1,0 +1,249 @@
+"""Turn any PyTorch model into a tiled one in place, and a tiled one into a packed one.
+
+Which layers are tiled (the paper's rule): a layer with at least ``min_layer_size`` weights (lambda) gets tiling factor p, a smaller one is
+binary (p = 1, one alpha). Biases, norms and embeddings keep full precision. The last layer stays at p = 1 unless a ``per_layer`` pattern
+names it: where p divides the classes and all blocks share one alpha, classes r and r + m/p would get equal logits.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from math import gcd
+from typing import Literal, cast
+
+from torch import nn
+
+from tbn.errors import TBNError
+from tbn.layers import AlphaSource, TiledLayer, tiled_from
+from tbn.packed import PackedLayer, packed_from
+from tbn.tiling import AlphaPer, nearest_factors
+
+Status = Literal["tiled", "binary", "left"]
+TILEABLE = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+@dataclass(frozen=True)
+class TilingConfig:
+    """How a model is tiled. Checked when it is made.
+
+    Attributes:
+        p: tiling factor, a whole number of at least 1; 1 makes a binary-weight network (BWNN).
+        min_layer_size: lambda; layers with fewer weights are binary.
+        alpha: one scale per "tile" or one per "layer".
+        alpha_source: scales from a "separate" trainable tensor (W+A, the default) or from the "latent" weights (W).
+        exclude: name patterns (as in a shell) of layers that keep full precision.
+        per_layer: name pattern -> tiling factor, over ``p`` and ``min_layer_size``; the last matching pattern counts.
+        order: how blocks lie in the weight; "rows" is the paper's row-major order.
+
+    Raises:
+        TBNError: a value makes no sense.
+    """
+
+    p: int = 4
+    min_layer_size: int = 64_000
+    alpha: AlphaPer = "tile"
+    alpha_source: AlphaSource = "separate"
+    exclude: tuple[str, ...] = ()
+    per_layer: Mapping[str, int] = field(default_factory=dict)
+    order: Literal["rows"] = "rows"
+
+    def __post_init__(self) -> None:
+        _check_factor("p", self.p)
+        for pattern, factor in self.per_layer.items():
+            _check_factor(f"per_layer[{pattern!r}]", factor)
+        if isinstance(self.min_layer_size, bool) or not isinstance(self.min_layer_size, int) or self.min_layer_size < 0:
+            raise TBNError(
+                f"min_layer_size={self.min_layer_size!r} is not a whole number of weights",
+                "use 0 to tile every layer, 64000 for the paper's",
+            )
+        for name, value, known in (
+            ("alpha", self.alpha, ("tile", "layer")),
+            ("alpha_source", self.alpha_source, ("separate", "latent")),
+            ("order", self.order, ("rows",)),
+        ):
+            if value not in known:
+                raise TBNError(f"{name}={value!r} is unknown", f"use one of {', '.join(known)}")
+        if isinstance(self.exclude, str):
+            raise TBNError(f"exclude={self.exclude!r} is one string", f"use a tuple: exclude=({self.exclude!r},)")
+        object.__setattr__(self, "exclude", tuple(self.exclude))
+        object.__setattr__(self, "per_layer", dict(self.per_layer))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {**dataclasses.asdict(self), "exclude": list(self.exclude)}
+
+
+def _check_factor(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise TBNError(
+            f"{name}={value!r} is not a whole number of at least 1",
+            "use p=1 for a binary network, p=4 for the paper's default",
+        )
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What became of one layer and why."""
+
+    name: str
+    weights: int
+    p: int
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What ``tile_`` did, a row a layer; ``str()`` is the printed table."""
+
+    layers: tuple[LayerReport, ...]
+
+    def with_status(self, status: Status) -> tuple[LayerReport, ...]:
+        """The layers of one status: "tiled", "binary" or "left"."""
+        return tuple(layer for layer in self.layers if layer.status == status)
+
+    def __str__(self) -> str:
+        width = max(len(layer.name) for layer in self.layers)
+        return "\n".join(
+            f"{layer.name:{width}}  {layer.weights:>12,}  {layer.status:6}  p={layer.p:<4} {layer.reason}"
+            for layer in self.layers
+        )
+
+
+def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool = False) -> ConversionReport:
+    """Replace the model's Linear, Conv1d and Conv2d layers by tiled ones, in place.
+
+    The layers' parameters become the latent weights, so a trained model can be warm-started; names in the state dict stay.
+
+    Args:
+        model: any module that contains layers (not itself a bare layer).
+        config: ``TilingConfig()`` by default.
+        strict: raise where p does not divide a layer's weights, instead of taking the largest divisor of p that does.
+
+    Returns:
+        the report: what was tiled, made binary or left, and why.
+
+    Raises:
+        TBNError: nothing to tile, a factor larger than its layer, a tiled classifier with one alpha, or a misfit under ``strict``.
+    """
+    config = config or TilingConfig()
+    if isinstance(model, TILEABLE):
+        raise TBNError("a bare layer cannot be replaced in place", "wrap it: tile_(nn.Sequential(layer))")
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    names: dict[int, str] = {}
+    modules: dict[int, nn.Module] = {}
+    for parent in model.modules():
+        for child_name, child in parent.named_children():
+            places.setdefault(id(child), []).append((parent, child_name))
+    for name, module in model.named_modules():
+        if isinstance(module, TILEABLE) and not isinstance(module, PackedLayer):
+            names[id(module)], modules[id(module)] = name, module
+    if not modules:
+        raise TBNError(
+            f"{type(model).__name__} has no Linear, Conv1d or Conv2d layer to tile", "pass a model with such layers"
+        )
+    for pattern in (*config.exclude, *config.per_layer):
+        if not any(fnmatchcase(name, pattern) for name in names.values()):
+            raise TBNError(
+                f"pattern {pattern!r} matches no layer",
+                f"layers are {', '.join(list(names.values())[:8])}{', ...' if len(names) > 8 else ''}",
+            )
+    last = list(modules)[-1]
+    rows = []
+    plan: list[tuple[int, int]] = []
+    for key, module in modules.items():
+        row = _decide(
+            names[key], module, config, is_last=key == last, strict=strict, shared=_shared_with(model, module)
+        )
+        rows.append(row)
+        if row.status != "left":
+            plan.append((key, row.p))
+    for key, p in plan:  # only after every layer passed: an error leaves the model as it was
+        twin = tiled_from(modules[key], p, config.alpha if p > 1 else "layer", config.alpha_source)
+        for parent, child_name in places[key]:
+            setattr(parent, child_name, twin)
+    return ConversionReport(tuple(rows))
+
+
+def _shared_with(model: nn.Module, module: nn.Module) -> str | None:
+    """Name of another module that owns the same weight (tied weights)."""
+    name: str
+    for name, other in model.named_modules():
+        if other is not module and any(parameter is module.weight for parameter in other.parameters(recurse=False)):
+            return name
+    return None
+
+
+def _decide(
+    name: str, module: nn.Module, config: TilingConfig, *, is_last: bool, strict: bool, shared: str | None
+) -> LayerReport:
+    weight = cast("nn.Parameter", module.weight)
+    count = weight.numel()
+
+    def row(status: Status, p: int, reason: str) -> LayerReport:
+        return LayerReport(name, count, p, status, reason)
+
+    if isinstance(module, TiledLayer):
+        return row("left", module.p, "tiled already")
+    if type(module) not in TILEABLE:
+        return row("left", 0, f"{type(module).__name__} is a subclass with a forward of its own")
+    if shared:
+        return row("left", 0, f"its weight is shared with {shared!r}")
+    if any(fnmatchcase(name, pattern) for pattern in config.exclude):
+        return row("left", 0, "excluded")
+    asked = [factor for pattern, factor in config.per_layer.items() if fnmatchcase(name, pattern)]
+    p = asked[-1] if asked else config.p
+    if not asked and is_last:
+        return row("binary", 1, "the last layer is tiled only when per_layer names it")
+    if not asked and count < config.min_layer_size:
+        return row("binary", 1, f"{count:,} weights < min_layer_size {config.min_layer_size:,}")
+    if p > count:
+        raise TBNError(
+            f"p={p} is larger than the {count} weights of {name!r}", f"use p <= {count}, or exclude={name!r}"
+        )
+    if is_last and config.alpha == "layer" and p > 1:
+        raise TBNError(
+            f"the last layer {name!r} cannot be tiled with one alpha: classes r and r + m/p would get equal logits",
+            "use alpha='tile', or leave the layer at p=1",
+        )
+    fitting = p
+    while count % fitting:  # the largest divisor of p that divides the weights
+        fitting = next(d for d in range(fitting - 1, 0, -1) if p % d == 0)
+    if fitting != p and strict:
+        raise TBNError(
+            f"p={p} does not divide the {count} weights of {name!r}{nearest_factors(count, p)}",
+            "or pass strict=False to take a divisor of p",
+        )
+    if fitting == 1:
+        return row("binary", 1, "p = 1" if p == 1 else f"no divisor of p={p} divides the {count:,} weights")
+    reason = "" if fitting == p else f"p={p} does not divide the {count:,} weights: its divisor {fitting} does"
+    outputs = weight.shape[0]
+    if fitting > outputs and (count // outputs) % (count // fitting) == 0:
+        reason = f"{reason}; " * bool(reason) + f"all {outputs} rows have equal signs: p is larger than the rows"
+        warnings.warn(f"{name!r}: {reason}; use p <= {outputs}", stacklevel=3)
+    elif gcd(fitting, outputs) == 1:
+        reason = f"{reason}; " * bool(reason) + f"p is prime to the {outputs} rows: smaller, but not faster"
+    return row("tiled", fitting, reason)
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    """The packed twin of a model: tiles as bits, each distinct row computed once. The model itself is unchanged.
+
+    Returns:
+        a new module in eval mode with equal outputs (float32: 1e-5 relative); layers that are not tiled are copied as they are.
+
+    Raises:
+        TBNError: the model has no tiled layer.
+    """
+    if not any(isinstance(module, TiledLayer) for module in model.modules()):
+        raise TBNError(f"{type(model).__name__} has no tiled layer to freeze", "call tbn.tile_(model) first")
+    memo: dict[int, object] = {}
+    for module in model.modules():
+        if isinstance(module, TiledLayer):
+            memo[id(module)] = packed_from(module)
+    return copy.deepcopy(model, memo).eval()

@@ -1,0 +1,166 @@
+"""One answer, everywhere: a run's test set through any engine, compared with its reference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+import tbn.tasks
+from tbn import artifact, runs
+from tbn.errors import TBNError
+from tbn.train import RunConfig, Split, build
+
+ENGINES = ("latent", "packed", "triton", "c", "board")
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy of one engine and how far its logits are from the reference's.
+
+    Attributes:
+        accuracy: 0..1 over ``samples`` test inputs.
+        reference: "latent", or "packed" where the latent weights were not kept (zoo).
+        max_difference: largest absolute difference of a logit from the reference.
+        max_relative_difference: the same over the largest absolute logit of the reference.
+        instructions: per inference, where the engine counts them (emulated board), else None.
+    """
+
+    run: str
+    engine: str
+    accuracy: float
+    samples: int
+    reference: str
+    max_difference: float
+    max_relative_difference: float
+    seconds: float
+    data_source: str
+    instructions: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def task_of(run: runs.Run) -> tbn.tasks.Task:
+    """The data that the run was trained on.
+
+    Raises:
+        TBNError: it is another set now (a full set was removed, or came later).
+    """
+    config, result = run.config, run.result
+    source = result["task"]["source"] if result else None
+    task = tbn.tasks.create(config["task"], config.get("data_root"), config.get("data", "auto"))
+    if source is not None and task.source != source and "embedded" in source:
+        task = tbn.tasks.create(config["task"], data="embedded")
+    if source is not None and task.source != source:
+        raise TBNError(
+            f"run {run.id!r} was trained on the {source}, here is the {task.source}",
+            "bring the data back (see --data-root), or train again",
+        )
+    return task
+
+
+def latent_model(run: runs.Run) -> nn.Module:
+    """The trained model with its latent (or dense) weights, in eval mode.
+
+    Raises:
+        TBNError: the run keeps none.
+    """
+    path = run.path / "model.safetensors"
+    if not path.is_file():
+        raise TBNError(f"run {run.id!r} keeps no latent weights", "use --engine packed, or train it again")
+    known = {name: run.config[name] for name in RunConfig.__dataclass_fields__ if name in run.config}
+    task = task_of(run)
+    model, _ = build(RunConfig(**known), task.input_shape, len(task.classes))
+    model.load_state_dict(load_file(path))
+    return model.eval()
+
+
+def deployed_model(run: runs.Run) -> nn.Module:
+    """What goes onto a device: the packed model, or the dense one of a full-precision run."""
+    return artifact.load(run.path / "packed.safetensors") if run.config["p"] else latent_model(run)
+
+
+def logits_of(model: nn.Module, task: tbn.tasks.Task, limit: int | None = None, device: str = "cpu") -> Logits:
+    """(samples, classes) float32 of the first ``limit`` test inputs."""
+    split = Split(task.test_inputs[:limit], task.test_labels[:limit], task, device)
+    model.to(device).eval()
+    with torch.no_grad():
+        return np.concatenate([model(inputs).float().cpu().numpy() for inputs, _ in split.batches(500)])
+
+
+def evaluate(
+    run: str | Path,
+    engine: str = "packed",
+    *,
+    root: Path | None = None,
+    limit: int | None = None,
+    progress: Callable[[float, str], None] | None = None,
+) -> Evaluation:
+    """Send the test set through one engine.
+
+    Args:
+        run: id or path of a complete run.
+        engine: "latent" (training layers), "packed" (compute-once torch), "triton" (the same on an NVIDIA GPU), "c" (the generated C,
+            compiled for this machine) or "board" (the same C on the emulated board).
+        limit: only the first so many test inputs.
+        progress: called with (fraction, message) where an engine is slow.
+
+    Raises:
+        TBNError: unknown engine, run not complete, or the engine cannot run it here.
+    """
+    if engine not in ENGINES:
+        raise TBNError(f"unknown engine {engine!r}", f"choose one of {', '.join(ENGINES)}")
+    if limit is not None and limit < 1:
+        raise TBNError(f"limit={limit} leaves no test input", "use 1 or more")
+    found = runs.complete(run, root)
+    task = task_of(found)
+    labels = task.test_labels[:limit]
+    keeps = (found.path / "model.safetensors").is_file()
+    reference = "latent" if keeps else "packed"
+    if engine in ("packed", "triton") and not found.config["p"]:
+        raise TBNError(
+            f"run {found.id!r} is full precision: there is nothing packed in it", "use --engine latent, c or board"
+        )
+    expected = logits_of(latent_model(found) if keeps else deployed_model(found), task, limit)
+    started = time.monotonic()
+    instructions = None
+    if engine == "latent":
+        logits = logits_of(latent_model(found), task, limit)
+    elif engine == "packed":
+        logits = logits_of(deployed_model(found), task, limit)
+    elif engine == "triton":
+        if not torch.cuda.is_available():
+            raise TBNError("the triton engine needs an NVIDIA GPU, and this machine has none", "use --engine packed")
+        logits = logits_of(deployed_model(found), task, limit, "cuda")
+    elif engine == "c":
+        from tbn.export.host import evaluate_on_host
+
+        logits = evaluate_on_host(found.path, limit=limit)
+    else:
+        from tbn.boards import evaluate_on_board
+
+        logits, instructions = evaluate_on_board(found.path, limit=limit, progress=progress)
+    difference = float(np.abs(logits - expected).max())
+    return Evaluation(
+        found.id,
+        engine,
+        float((logits.argmax(1) == labels).mean()),
+        len(labels),
+        reference,
+        difference,
+        difference / max(float(np.abs(expected).max()), 1e-30),
+        round(time.monotonic() - started, 3),
+        task.source,
+        instructions,
+    )

@@ -1,0 +1,283 @@
+"""Run folders: where they are, what state they are in, and a frame of all of them. Needs no torch.
+
+A run folder holds ``config.json``, ``metrics.jsonl`` (a line an epoch), ``result.json`` (written last: its presence means complete),
+``model.safetensors`` (latent or dense weights), ``packed.safetensors``, ``log.txt``, ``firmware/<board>/``; while training also
+``checkpoint.safetensors`` and the lock ``.lock``, which the kernel releases however the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from tbn.errors import TBNError
+from tbn.files import read_json
+
+COLUMNS = (
+    "run",
+    "source",
+    "state",
+    "task",
+    "model",
+    "method",
+    "p",
+    "alpha",
+    "alpha_source",
+    "min_layer_size",
+    "seed",
+    "epochs",
+    "accuracy",
+    "weight_bytes",
+    "total_bytes",
+    "fp32_bytes",
+    "bits_per_weight",
+    "compression",
+    "macs_computed",
+    "macs_dense",
+    "seconds",
+    "data_source",
+    "machine",
+    "date",
+    "path",
+)
+
+
+def runs_root() -> Path:
+    """The runs folder: the environment's TBN_RUNS, or ``runs`` in the working folder."""
+    return Path(os.environ.get("TBN_RUNS") or "runs")
+
+
+def zoo_root() -> Path:
+    """The folder of results that come with the package."""
+    return Path(__file__).parent / "zoo"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def source(self) -> str:
+        """ "zoo" for a result that came with the package, else "runs"."""
+        return "zoo" if self.path.resolve().parent == zoo_root().resolve() else "runs"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What was asked for (``config.json``)."""
+        config = read_json(self.path / "config.json")
+        if not isinstance(config, dict) or not {"task", "model", "p"} <= set(config):
+            raise TBNError(
+                f"{self.path}/config.json is not a run's configuration", "remove the folder, or restore the file"
+            )
+        return config
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What came out (``result.json``), or None while incomplete."""
+        path = self.path / "result.json"
+        return read_json(path) if path.is_file() else None
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why it failed (``error.json``): "error" and "fix"."""
+        path = self.path / "error.json"
+        return read_json(path) if path.is_file() else None
+
+    @property
+    def state(self) -> str:
+        """ "complete", "running", "failed" (``error.json`` says why) or "interrupted" (killed or cancelled; can be resumed)."""
+        if (self.path / "result.json").is_file():
+            return "complete"
+        if is_locked(self.path / ".lock"):
+            return "running"
+        return "failed" if (self.path / "error.json").is_file() else "interrupted"
+
+    def metrics(self) -> pd.DataFrame:
+        """One row an epoch: epoch, train_loss, train_accuracy, test_loss, test_accuracy, lr, seconds."""
+        return pd.DataFrame(read_metrics(self.path))
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl``; a line cut short by a crash is left out."""
+    rows = []
+    path = folder / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds this lock file."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def new_folder(config: dict[str, Any], root: Path | None = None) -> Path:
+    """Make the folder of a new run, named after task, model, factor, seed and time; never one that exists."""
+    method = {0: "fp32", 1: "binary"}.get(config["p"], f"p{config['p']}")
+    name = f"{config['task']}-{config['model']}-{method}-s{config['seed']}-{datetime.now():%Y%m%d-%H%M%S}"
+    root = root or runs_root()
+    for suffix in ("", *(f"-{k}" for k in range(2, 1000))):
+        try:
+            (root / (name + suffix)).mkdir(parents=True)
+            return root / (name + suffix)
+        except FileExistsError:
+            if not root.is_dir():
+                raise TBNError(f"the runs folder {root} is a file", "choose another with --runs or TBN_RUNS") from None
+        except OSError as error:
+            raise TBNError(
+                f"cannot make a run folder in {root}: {error.strerror}", "choose another with --runs or TBN_RUNS"
+            ) from error
+    raise TBNError(f"{root} has a thousand runs named {name}", "choose another folder with --runs")
+
+
+def find(run: str | Path, root: Path | None = None) -> Run:
+    """A run by path, or by id in the runs folder or the zoo.
+
+    Raises:
+        TBNError: there is none.
+    """
+    roots = (root or runs_root(), zoo_root())
+    for path in (Path(run), *(folder / run for folder in roots)):
+        if (path / "config.json").is_file():
+            return Run(path)
+    if Path(run).is_dir():
+        raise TBNError(f"{run} is not a run folder: it has no config.json", "train one with tbn train")
+    known = [found.id for found in iterate(root) if found.state == "complete"]
+    raise TBNError(
+        f"there is no run {str(run)!r} in {roots[0]} or the zoo",
+        f"known are {', '.join(known[-3:])}" if known else "train one with tbn train",
+    )
+
+
+def complete(run: str | Path, root: Path | None = None) -> Run:
+    """As ``find``, for a run that has finished.
+
+    Raises:
+        TBNError: none, or still running, failed or interrupted.
+    """
+    found = find(run, root)
+    if found.state != "complete":
+        fix = "wait for it" if found.state == "running" else f"finish it with: tbn train --resume {found.path}"
+        raise TBNError(f"run {found.id!r} is {found.state}, not complete", fix)
+    return found
+
+
+def iterate(root: Path | None = None, zoo: bool = True) -> Iterator[Run]:
+    """All run folders, oldest first, those of the zoo before the user's."""
+    for folder in ([zoo_root()] if zoo else []) + [root or runs_root()]:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if (path / "config.json").is_file():
+                yield Run(path)
+
+
+def frame(root: Path | None = None, zoo: bool = True) -> pd.DataFrame:
+    """One row a run with the columns ``COLUMNS``; what is not known is missing. p = 0 and method "fp32" mean full precision.
+
+    A folder that cannot be read gives a row of state "broken" with nothing else in it.
+    """
+    return pd.DataFrame([_row(run) for run in iterate(root, zoo)], columns=list(COLUMNS))
+
+
+def _row(run: Run) -> dict[str, Any]:
+    base: dict[str, Any] = {"run": run.id, "source": run.source, "path": str(run.path)}
+    try:
+        config, result = run.config, run.result
+        base |= {
+            key: config.get(key)
+            for key in ("task", "model", "p", "alpha", "alpha_source", "min_layer_size", "seed", "epochs")
+        }
+        base |= {"state": run.state, "method": {0: "fp32", 1: "binary"}.get(config["p"], "tiled")}
+        if result is not None:
+            size, provenance = result["size"], result["provenance"]
+            base |= {key: size[key] for key in COLUMNS if key in size}
+            base |= {
+                "accuracy": result["metrics"]["accuracy"],
+                "seconds": result["seconds"],
+                "data_source": result["task"]["source"],
+                "machine": provenance["cpu"],
+                "date": provenance["date"],
+            }
+        return base
+    except (TBNError, KeyError, TypeError):
+        return {"run": run.id, "source": run.source, "path": str(run.path), "state": "broken"}
+
+
+def provenance() -> dict[str, Any]:
+    """Date (UTC), processor, system, versions and commit of this moment; no host or user names."""
+    try:
+        torch_version = version("torch")
+    except PackageNotFoundError:
+        torch_version = "none"
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cpu": cpu_name(),
+        "python": platform.python_version(),
+        "torch": torch_version,
+        "tbn": _own_version(),
+        "commit": _commit(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name, as /proc/cpuinfo or the system gives it."""
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def _own_version() -> str:
+    import tbn
+
+    return tbn.__version__
+
+
+def _commit() -> str | None:
+    """The source's git commit, with "+" where files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + "+" * bool(dirty.stdout.strip())

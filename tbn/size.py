@@ -1,0 +1,299 @@
+"""How large a model is: bits, bytes, bit-width and multiply-accumulates (MACs), layer by layer.
+
+Counted as the paper does: a layer with tiling factor p stores N / p tile bits and 32 bits for each alpha; biases, norms and embeddings are
+counted apart. ``total_bytes`` is exactly what the tensors of the packed file take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from kernels.dispatch import computed_rows
+from kernels.layout import TileGeometry, packed_length
+from tbn.layers import TiledLayer
+from tbn.packed import PackedLayer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """One layer.
+
+    Attributes:
+        name, kind: place in the model and operation ("linear", "conv1d", "conv2d").
+        shape: of the weight; the first number is the outputs.
+        weights: N.
+        p: tiling factor; 0 for a layer in float32.
+        q: tile length N / p (N for a layer in float32).
+        status: "tiled", "binary" or "fp32".
+        tile_bits, alpha_bits: what is stored of the weights; float32 weights count as tile bits.
+        bytes: bytes of tile and alphas in the packed file.
+        macs_dense, macs_computed: multiply-accumulates of one input without and with reuse of equal rows; None where the number of
+            output positions is not known (``summary`` was given no input shape).
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    weights: int
+    p: int
+    q: int
+    status: str
+    tile_bits: int
+    alpha_bits: int
+    bytes: int
+    macs_dense: int | None
+    macs_computed: int | None
+
+    @property
+    def weight_bits(self) -> int:
+        """Stored bits: tile and alphas."""
+        return self.tile_bits + self.alpha_bits
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bit-width: stored bits over weights."""
+        return self.weight_bits / self.weights
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sizes of a model; ``str()`` is the printed table, ``to_frame()`` a pandas frame, ``to_dict()`` plain values."""
+
+    layers: tuple[LayerSize, ...]
+    other_bytes: int
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers (no biases, norms or embeddings)."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def weight_bits(self) -> int:
+        """Stored bits of all layers."""
+        return sum(layer.weight_bits for layer in self.layers)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of tiles and alphas in the packed file."""
+        return sum(layer.bytes for layer in self.layers)
+
+    @property
+    def fp32_bytes(self) -> int:
+        """Bytes of the same weights in float32."""
+        return 4 * self.weights
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bit-width of the network."""
+        return self.weight_bits / self.weights
+
+    @property
+    def compression(self) -> float:
+        """How many times smaller than float32: 32 / bit-width counted in bytes."""
+        return self.fp32_bytes / self.weight_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all tensors in the packed file."""
+        return self.weight_bytes + self.other_bytes
+
+    def _macs(self, which: str) -> int | None:
+        found = [getattr(layer, which) for layer in self.layers]
+        return None if None in found else sum(found)
+
+    @property
+    def macs_dense(self) -> int | None:
+        """MACs of one input if every row were computed."""
+        return self._macs("macs_dense")
+
+    @property
+    def macs_computed(self) -> int | None:
+        """MACs of one input with each distinct row computed once."""
+        return self._macs("macs_computed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        layers = [
+            {
+                **asdict(layer),
+                "shape": list(layer.shape),
+                "weight_bits": layer.weight_bits,
+                "bits_per_weight": layer.bits_per_weight,
+            }
+            for layer in self.layers
+        ]
+        totals = {
+            name: getattr(self, name)
+            for name in (
+                "weights",
+                "weight_bits",
+                "weight_bytes",
+                "fp32_bytes",
+                "bits_per_weight",
+                "compression",
+                "other_bytes",
+                "total_bytes",
+                "macs_dense",
+                "macs_computed",
+            )
+        }
+        return {**totals, "layers": layers}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a layer."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dict()["layers"])
+
+    def __str__(self) -> str:
+        head = ("layer", "shape", "kind", "p", "q", "bits", "bit-width", "bytes", "MACs dense", "MACs computed")
+        rows = [
+            (
+                layer.name,
+                "x".join(map(str, layer.shape)),
+                layer.status,
+                str(layer.p or "-"),
+                f"{layer.q:,}",
+                f"{layer.weight_bits:,}",
+                f"{layer.bits_per_weight:.3f}",
+                f"{layer.bytes:,}",
+                _count(layer.macs_dense),
+                _count(layer.macs_computed),
+            )
+            for layer in self.layers
+        ]
+        rows.append(
+            (
+                "all layers",
+                f"{self.weights:,}",
+                "",
+                "",
+                "",
+                f"{self.weight_bits:,}",
+                f"{self.bits_per_weight:.3f}",
+                f"{self.weight_bytes:,}",
+                _count(self.macs_dense),
+                _count(self.macs_computed),
+            )
+        )
+        widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
+        lines = [
+            "  ".join(f"{cell:{'<' if k < 3 else '>'}{widths[k]}}" for k, cell in enumerate(row)).rstrip()
+            for row in (head, *rows)
+        ]
+        rule = "-" * max(map(len, lines))
+        saved = f"{self.compression:.1f}x smaller than fp32 ({1 / self.compression:.4f} of {self.fp32_bytes:,} bytes)"
+        return "\n".join(
+            [
+                lines[0],
+                rule,
+                *lines[1:-1],
+                rule,
+                lines[-1],
+                f"weights {self.weight_bytes:,} bytes: {saved}",
+                f"biases, norms and the rest {self.other_bytes:,} bytes; packed file's tensors {self.total_bytes:,} bytes",
+            ]
+        )
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def summary(model: nn.Module, input_shape: Sequence[int] | None = None) -> Summary:
+    """Sizes of a dense, tiled or packed model; a tiled one is counted as what ``freeze`` makes of it.
+
+    Args:
+        model: any module.
+        input_shape: of one input, without the batch; needed to count the MACs of convolutions.
+    """
+    positions = _positions(model, input_shape)
+    rows, counted = [], set()
+    for name, module in model.named_modules():
+        if isinstance(module, PackedLayer | TiledLayer | nn.Linear | nn.Conv1d | nn.Conv2d):
+            rows.append(_layer_size(name, module, positions.get(name)))
+            counted |= {
+                id(tensor) for key, tensor in _tensors(module) if key in ("weight", "alpha_source", "tile", "alphas")
+            }
+    other = {
+        id(tensor): tensor.numel() * tensor.element_size() for _, tensor in _tensors(model) if id(tensor) not in counted
+    }
+    return Summary(tuple(rows), sum(other.values()))
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and stored buffers, each with its name (shared ones come more than once)."""
+    return list(module.state_dict(keep_vars=True).items())
+
+
+def _layer_size(name: str, module: nn.Module, positions: int | None) -> LayerSize:
+    share = getattr(module, "groups", 1) == 1
+    if isinstance(module, PackedLayer):
+        shape, p, alphas = module.weight_shape, module.p, module.alphas.numel()
+    else:
+        assert isinstance(module.weight, Tensor)
+        shape = tuple(module.weight.shape)
+        p, alphas = (module.p, module.alphas.numel()) if isinstance(module, TiledLayer) else (0, 0)
+    outputs, weights = shape[0], int(torch.Size(shape).numel())
+    kind = {2: "linear", 3: "conv1d", 4: "conv2d"}[len(shape)]
+    dense = None if positions is None else weights * positions
+    if p == 0:
+        return LayerSize(name, kind, shape, weights, 0, weights, "fp32", 32 * weights, 0, 4 * weights, dense, dense)
+    geometry = TileGeometry(outputs, weights // outputs, p)
+    computed = None if positions is None else computed_rows(geometry, alphas, share) * geometry.row_length * positions
+    size = packed_length(geometry.tile_length) + 4 * alphas
+    return LayerSize(
+        name,
+        kind,
+        shape,
+        weights,
+        p,
+        geometry.tile_length,
+        "tiled" if p > 1 else "binary",
+        geometry.tile_length,
+        32 * alphas,
+        size,
+        dense,
+        computed,
+    )
+
+
+def _positions(model: nn.Module, input_shape: Sequence[int] | None) -> dict[str, int]:
+    """How many output positions each layer has for one input: 1 for a linear layer on a vector, height x width for a convolution."""
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, PackedLayer | nn.Linear | nn.Conv1d | nn.Conv2d)
+    }
+    if input_shape is None:
+        return {name: 1 for name, module in layers.items() if not hasattr(module, "kernel_size")}
+    found: dict[str, int] = {}
+
+    def hook(name: str, module: nn.Module) -> Any:
+        outputs = module.weight_shape[0] if isinstance(module, PackedLayer) else module.weight.shape[0]  # type: ignore[index]
+
+        def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            found[name] = found.get(name, 0) + output.numel() // int(outputs)
+
+        return record
+
+    handles = [module.register_forward_hook(hook(name, module)) for name, module in layers.items()]
+    training = {module: module.training for module in model.modules()}
+    device = next((tensor.device for _, tensor in _tensors(model)), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape, device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in training.items():
+            module.training = mode
+    return found

@@ -1,0 +1,97 @@
+"""The method on plain tensors: one binary tile, repeated p times and scaled by alphas.
+
+Source: Gorbett, Shirazi, Ray, "Tiled Bit Networks", CIKM 2024, arXiv 2407.12075, figure 3. A latent weight W of N numbers is flattened
+row-major and cut into p blocks of q = N / p. The tile is the sign of the SUM of the blocks (a sum of 0 gives -1), the binary weight is the
+tile p times, and block i is scaled by alpha_i = mean |X_i|, where X is W itself or a second trainable tensor A.
+
+Gradient: straight-through, the plain identity. dL/dW equals dL/db element by element, where b is the unscaled binary weight; nothing is clipped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+AlphaPer = Literal["tile", "layer"]
+
+
+def blocks_of(weight: Tensor, p: int) -> Tensor:
+    """The p blocks of a weight: (p, q), row-major.
+
+    Raises:
+        ValueError: p does not divide the number of weights; the message names the nearest factors that do.
+    """
+    count = weight.numel()
+    if p < 1 or count % p:
+        raise ValueError(f"p={p} does not divide the {count} weights{nearest_factors(count, p)}")
+    return weight.reshape(p, count // p)
+
+
+def nearest_factors(count: int, p: int) -> str:
+    """'; nearest are 2 and 4': the divisors of ``count`` around p, as the end of an error message."""
+    lower = next((d for d in range(min(max(p - 1, 1), count), 0, -1) if count % d == 0), 1)
+    upper = next((d for d in range(max(p, 1) + 1, min(count, max(p, 1) * 4) + 1) if count % d == 0), None)
+    return f"; nearest are {lower} and {upper}" if upper else f"; nearest is {lower}"
+
+
+def tile_of(weight: Tensor, p: int) -> Tensor:
+    """The tile: the sign of the sum over the p blocks.
+
+    Args:
+        weight: latent weights of any shape, N = p * q numbers.
+        p: tiling factor.
+
+    Returns:
+        (q,) of +1 and -1 in the dtype of ``weight``; a sum of exactly 0 gives -1.
+    """
+    sums = blocks_of(weight, p).sum(0)
+    return torch.where(sums > 0, 1.0, -1.0).to(weight.dtype)
+
+
+def alphas_of(source: Tensor, p: int, per: AlphaPer = "tile") -> Tensor:
+    """The scales: mean |source| of each block, or of the whole tensor.
+
+    Args:
+        source: W or A, N = p * q numbers.
+        per: "tile" gives (p,), "layer" gives (1,).
+    """
+    if per == "tile":
+        return blocks_of(source, p).abs().mean(1)
+    return source.abs().mean().reshape(1)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Binary weight forward, identity backward."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, p: int) -> Tensor:
+        return tile_of(weight, p).expand(p, -1).reshape(weight.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+def binary_weight(weight: Tensor, p: int) -> Tensor:
+    """The unscaled binary weight b: the tile p times, in the shape of ``weight``; its gradient passes straight through to ``weight``."""
+    out: Tensor = _StraightThrough.apply(weight, p)
+    return out
+
+
+def tiled_weight(weight: Tensor, source: Tensor, p: int, per: AlphaPer = "tile") -> Tensor:
+    """The weight that the layer multiplies with: alpha_i times the tile in block i.
+
+    Args:
+        weight: latent weights W, N = p * q numbers; receives the straight-through gradient.
+        source: W again, or the alpha source A of the same shape; receives the gradient of the alphas.
+        p: tiling factor. p = 1 is the binary-weight network (BWNN).
+        per: one alpha per "tile" or per "layer".
+
+    Returns:
+        shape and dtype of ``weight``, differentiable in both arguments.
+    """
+    binary = binary_weight(weight, p)
+    alphas = alphas_of(source, p, per)
+    return (binary.reshape(alphas.numel(), -1) * alphas[:, None]).reshape(weight.shape)
