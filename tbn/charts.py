@@ -130,7 +130,8 @@ def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
         figure.add_bar(
             y=part["shape"], x=part["ratio"], orientation="h", name=engine,
             marker={"color": _faded(COLOURS["tiled"], 1 - 0.6 * engines.index(engine) / max(1, len(engines) - 1))},
-            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition="auto", insidetextanchor="end", cliponaxis=False, textangle=0,
+            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition=["inside" if ratio >= 1 else "outside" for ratio in part["ratio"]],
+            insidetextanchor="end", constraintext="none", textfont={"size": 11}, cliponaxis=False, textangle=0,
             customdata=part[["median_us", "baseline_us", "baseline", "repeats", "batch"]],
             hovertemplate=f"<b>{engine}</b>, %{{y}}, batch %{{customdata[4]}}<br>%{{customdata[0]:,.1f}} us against %{{customdata[1]:,.1f}} us "
             "(%{customdata[2]})<br>medians of %{customdata[3]} repeats<extra></extra>",
@@ -144,7 +145,7 @@ def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
     figure.update_xaxes(title=f"Times as fast as {', '.join(sorted(rows['baseline'].unique()))}", rangemode="tozero")
     order = list(rows.drop_duplicates("shape")["shape"])
     figure.update_yaxes(title="Weight (m x n) and tiling factor", categoryorder="array", categoryarray=order)
-    figure.update_layout(height=170 + 17 * len(rows), margin=MARGIN | {"r": 40}, legend=_legend() | {"traceorder": "reversed"}, barmode="group")
+    figure.update_layout(height=170 + 19 * len(rows), margin=MARGIN | {"r": 40}, legend=_legend() | {"traceorder": "reversed"}, barmode="group")
     best = rows.sort_values("ratio").iloc[-1]
     told = f"from {rows['ratio'].min():.2f} to {best['ratio']:.2f} times as fast, best {best['engine']} at {best['shape']}"
     return _with_alt(figure, f"Speed of {', '.join(engines)} beside {best['baseline']} on {record['machine']}, {kernel_source(record)}: {told}.")

@@ -75,12 +75,13 @@ def train(
 ) -> None:
     """Train a network and leave a run folder."""
     from tbn import train as trainer
+    from tbn.config import RunConfig
 
     with _bar() as listener:
         if resume is not None:
             run = trainer.resume(resume, runs_folder, listener=listener)
         else:
-            config = trainer.RunConfig(
+            config = RunConfig(
                 task=task,
                 model=model,
                 p=0 if dense else _whole("p", p),
@@ -200,8 +201,9 @@ def summary(
     """Sizes by layer: bits, bit-width, bytes, MACs."""
     from tbn import runs, tasks
     from tbn import size as sizes
+    from tbn.config import RunConfig
     from tbn.evaluate import deployed_model, task_of
-    from tbn.train import RunConfig, build
+    from tbn.train import build
 
     if (run is None) == (model is None):
         raise TBNError("summary takes a run or --model", "e.g. tbn summary --model mlp --p 4")

@@ -16,8 +16,9 @@ from torch import nn
 
 import tbn.tasks
 from tbn import artifact, runs
+from tbn.config import RunConfig
 from tbn.errors import TBNError
-from tbn.train import RunConfig, Split, build
+from tbn.train import Split, build
 
 ENGINES = ("latent", "packed", "triton", "c", "board")
 Logits = NDArray[np.float32]
@@ -79,9 +80,8 @@ def latent_model(run: runs.Run) -> nn.Module:
     path = run.path / "model.safetensors"
     if not path.is_file():
         raise TBNError(f"run {run.id!r} keeps no latent weights", "use --engine packed, or train it again")
-    known = {name: run.config[name] for name in RunConfig.__dataclass_fields__ if name in run.config}
     task = task_of(run)
-    model, _ = build(RunConfig(**known), task.input_shape, len(task.classes))
+    model, _ = build(RunConfig.from_dict(run.config), task.input_shape, len(task.classes))
     model.load_state_dict(load_file(path))
     return model.eval()
 

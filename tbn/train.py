@@ -6,101 +6,31 @@ shuffled from the seed and the epoch's number alone. So a killed run also resume
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import tbn.models
 import tbn.tasks
-from tbn import artifact, runs
-from tbn.convert import TilingConfig, freeze, tile_
+from tbn import artifact, checkpoint, runs
+from tbn.config import RunConfig
+from tbn.convert import freeze, tile_
 from tbn.errors import TBNError
 from tbn.files import write_bytes, write_json
-from tbn.recipes import MIN_LAYER_SIZE, PAPER_MIN_LAYER_SIZE, recipe
+from tbn.recipes import recipe
 from tbn.size import summary
 
 Listener = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What is trained and how. Checked when it is made; None takes the recipe's or the task's default and is filled in.
-
-    Attributes:
-        task, model: names of the registries; ``model_args`` go to the model.
-        p: tiling factor; 0 trains full precision (fp32), 1 the binary-weight network.
-        min_layer_size, alpha, alpha_source, exclude, per_layer: as in ``TilingConfig``.
-        recipe: name of the hyper-parameters; epochs, batch_size and lr override it.
-        data: "auto", "full" or "embedded" (see ``tbn.tasks.create``); ``data_root`` is the folder of full sets.
-    """
-
-    task: str
-    model: str
-    p: int = 4
-    min_layer_size: int | None = None
-    alpha: str = "tile"
-    alpha_source: str = "separate"
-    exclude: tuple[str, ...] = ()
-    per_layer: dict[str, int] = field(default_factory=dict)
-    model_args: dict[str, Any] = field(default_factory=dict)
-    recipe: str = "adamw"
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    seed: int = 0
-    data: str = "auto"
-    data_root: str | None = None
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        tbn.tasks.check(self.task)
-        tbn.models.check(self.model)
-        defaults = recipe(self.recipe)
-        for name in ("epochs", "batch_size", "lr"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, getattr(defaults, name))
-        if self.min_layer_size is None:
-            object.__setattr__(self, "min_layer_size", MIN_LAYER_SIZE.get(self.task, PAPER_MIN_LAYER_SIZE))
-        object.__setattr__(self, "exclude", tuple(self.exclude))
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise TBNError(
-                    f"{name}={value!r} is not a whole number of at least {least}", f"use {name}={least} or more"
-                )
-        if not isinstance(self.lr, int | float) or not 0 < self.lr < math.inf:
-            raise TBNError(f"lr={self.lr!r} is not a positive number", f"the recipe's is {defaults.lr}")
-        if self.p != 0 or isinstance(self.p, bool):
-            self.tiling()
-        if self.device != "cpu" and not (self.device.startswith("cuda") and torch.cuda.is_available()):
-            raise TBNError(
-                f"device {self.device!r} is not on this machine", "use cpu" + ", cuda" * torch.cuda.is_available()
-            )
-
-    def tiling(self) -> TilingConfig:
-        """The tiling part (p >= 1)."""
-        kwargs: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("p", "min_layer_size", "alpha", "alpha_source", "exclude", "per_layer")
-        }
-        return TilingConfig(**kwargs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {**dataclasses.asdict(self), "exclude": list(self.exclude)}
 
 
 def build(config: RunConfig, input_shape: tuple[int, ...], classes: int) -> tuple[nn.Module, str]:
@@ -162,8 +92,7 @@ def resume(run: str | Path, root: Path | None = None, *, listener: Listener | No
     found = runs.find(run, root)
     if found.state == "complete":
         return found
-    known = {item.name for item in dataclasses.fields(RunConfig)}
-    config = RunConfig(**{key: value for key, value in found.config.items() if key in known})
+    config = RunConfig.from_dict(found.config)
     return _guarded(found.path, config, tbn.tasks.create(config.task, config.data_root, config.data), listener)
 
 
@@ -198,8 +127,8 @@ def _train(folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: List
     with (folder / "log.txt").open("a") as log:
         log.write(f"data: {task.source}\n{report}\n" if report else f"data: {task.source}\n")
     model.to(config.device)
-    optimizer = _optimizer(config, model)
-    done, before = _restore(folder, model, optimizer)
+    optimizer = checkpoint.optimizer_of(config, model)
+    done, before = checkpoint.restore(folder, model, optimizer)
     rows = runs.read_metrics(folder)[:done]
     train = Split(task.train_inputs, task.train_labels, task, config.device)
     test = Split(task.test_inputs, task.test_labels, task, config.device)
@@ -218,7 +147,7 @@ def _train(folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: List
         }
         rows.append(row)
         write_bytes(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in rows).encode())
-        _checkpoint(folder, model, optimizer, epoch, before + time.monotonic() - started)
+        checkpoint.write(folder, model, optimizer, epoch, before + time.monotonic() - started)
         listener(
             {
                 **row,
@@ -321,58 +250,6 @@ def score(model: nn.Module, split: Split, batch_size: int = 500) -> tuple[float,
     return loss / len(split), hits / len(split)
 
 
-def _optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
-    assert config.lr is not None
-    chosen = recipe(config.recipe)
-    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adamw": torch.optim.AdamW,
-        "adam": torch.optim.Adam,
-        "adadelta": torch.optim.Adadelta,
-        "sgd": lambda parameters, **kwargs: torch.optim.SGD(parameters, momentum=0.9, **kwargs),
-    }
-    return kinds[chosen.optimizer](model.parameters(), lr=config.lr, weight_decay=chosen.weight_decay)
-
-
-def _checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, seconds: float) -> None:
-    """Model and optimiser after a whole epoch, as one safetensors file."""
-    tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    plain: dict[str, dict[str, Any]] = {}
-    for index, values in optimizer.state_dict()["state"].items():
-        for key, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous()
-            else:
-                plain.setdefault(str(index), {})[key] = value
-    write_bytes(
-        folder / "checkpoint.safetensors",
-        to_bytes(tensors, {"epoch": str(epoch), "seconds": str(seconds), "plain": json.dumps(plain)}),
-    )
-
-
-def _restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Load the last checkpoint into both: (epochs done, seconds spent), or (0, 0.0) where there is none."""
-    from safetensors import safe_open
-
-    path = folder / "checkpoint.safetensors"
-    if not path.is_file():
-        return 0, 0.0
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-    tensors = load_file(path)
-    model.load_state_dict(
-        {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    )
-    state: dict[int, dict[str, Any]] = {
-        int(index): dict(values) for index, values in json.loads(metadata["plain"]).items()
-    }
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(metadata["epoch"]), float(metadata["seconds"])
-
-
 def _finish(
     folder: Path, config: RunConfig, task: tbn.tasks.Task, model: nn.Module, last: dict[str, Any], seconds: float
 ) -> None:
@@ -403,4 +280,4 @@ def _finish(
         "provenance": runs.provenance(),
     }
     write_json(folder / "result.json", result)
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    (folder / checkpoint.NAME).unlink(missing_ok=True)
