@@ -180,7 +180,9 @@ def linear_torch(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tens
     return replicate(F.linear(x, layer.weight), layer, bias, x.dim() - 1)
 
 
-def conv(x: Tensor, layer: Prepared, bias: Tensor | None, convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor], kernel: tuple[int, ...]) -> Tensor:
+def conv(
+    x: Tensor, layer: Prepared, bias: Tensor | None, convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor], kernel: tuple[int, ...]
+) -> Tensor:
     """A tiled convolution of any rank.
 
     Args:

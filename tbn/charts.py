@@ -1,6 +1,7 @@
 """Charts: values in, plotly figure out. No streamlit and no torch, so a notebook draws the same picture as a page.
 
-One meaning a colour (told apart by colour-blind eyes and on light and dark ground): grey is fp32, vermilion is binary (p = 1), blue is tiled.
+One meaning a colour (told apart by colour-blind eyes and on light and dark ground): grey is fp32, vermilion is binary (p = 1), blue is tiled,
+green is whatever is no weight (code, buffers).
 The model is a marker's shape. Every axis has its unit; a measured number has its machine and date. ``alt_text(figure)`` is the figure in words.
 """
 
@@ -13,7 +14,7 @@ import plotly.graph_objects as go
 
 from tbn.pareto import front
 
-COLOURS = {"fp32": "#8A8F98", "binary": "#D9601A", "tiled": "#2B87D1"}
+COLOURS = {"fp32": "#8A8F98", "binary": "#D9601A", "tiled": "#2B87D1", "code": "#12A37F"}
 NEUTRAL = "#8A8F98"
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "x", "hexagon", "cross")
 X_AXES = {
@@ -157,7 +158,7 @@ def kernel_source(record: Mapping[str, Any]) -> str:
     return f"measured {str(record['date'])[:10]} with {record.get('threads', '?')} threads, {versions}"
 
 
-def memory_map(blocks: pd.DataFrame) -> go.Figure:
+def memory_map(blocks: pd.DataFrame, axis: str = "Address in the weights' memory (bytes)", what: str = "Memory of the weights") -> go.Figure:
     """Where the bytes are: a row of blocks a storage, in address order and drawn to one scale.
 
     Args:
@@ -175,37 +176,12 @@ def memory_map(blocks: pd.DataFrame) -> go.Figure:
             customdata=[[n, f"{s:,} to {s + b - 1:,}", f"{b:,}", t] for n, s, b, t in zip(part["name"], start, part["bytes"], notes, strict=True)],
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[2]} bytes, at %{customdata[1]}<br>%{customdata[3]}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="Address in the weights' memory (bytes)", rangemode="tozero")
+    figure.update_xaxes(title=axis, rangemode="tozero")
     figure.update_layout(
         height=86 + 62 * len(totals), margin=MARGIN | {"t": 10}, barmode="overlay", bargap=0.25, uniformtext={"mode": "hide", "minsize": 9}
     )
     told = ", ".join(f"{storage} {count:,} bytes" for storage, count in reversed(totals.items()))
-    return _with_alt(figure, f"Memory of the weights, layer by layer: {told}.")
-
-
-def footprint(parts: pd.DataFrame, capacity: int | None, memory: str) -> go.Figure:
-    """Flash or RAM of a firmware, predicted beside linked.
-
-    Args:
-        parts: columns ``source`` ("predicted" or "linked"), ``name`` (what the bytes are), ``bytes``.
-        capacity: bytes that the board has, drawn as a line where it is in reach.
-        memory: "flash" or "RAM", for the axis.
-    """
-    figure, totals = go.Figure(), parts.groupby("source", sort=False)["bytes"].sum()
-    for number, name in enumerate(dict.fromkeys(parts["name"])):
-        part = parts[parts["name"] == name]
-        colour = COLOURS["tiled"] if "weight" in name else NEUTRAL
-        figure.add_bar(
-            y=[f"<b>{source}</b><br>{bytes_text(totals[source])}" for source in part["source"]], x=part["bytes"], orientation="h", name=name,
-            marker={"color": colour, "opacity": 1.0 if "weight" in name else max(0.35, 1 - 0.2 * number), "line": {"width": 1}},
-            hovertemplate=f"<b>{name}</b><br>%{{x:,}} bytes<extra></extra>",
-        )  # fmt: skip
-    if capacity and capacity < 4 * totals.max():
-        figure.add_vline(x=capacity, line={"color": NEUTRAL, "dash": "dot"}, annotation_text=f"board has {bytes_text(capacity)}")
-    figure.update_xaxes(title=f"{memory} (bytes)", rangemode="tozero")
-    figure.update_layout(height=230, margin=MARGIN, barmode="stack", bargap=0.3, legend=_legend())
-    told = ", ".join(f"{source} {count:,.0f} bytes" for source, count in totals.items())
-    return _with_alt(figure, f"{memory} of the firmware: {told}" + (f" of the board's {capacity:,}." if capacity else "."))
+    return _with_alt(figure, f"{what}, block by block: {told}.")
 
 
 def _hover(row: "pd.Series[Any]") -> str:
@@ -265,4 +241,23 @@ def layer_blocks(layers: Sequence[Mapping[str, Any]], method: str) -> pd.DataFra
             note = {"fp32": "32 bits a weight", "binary": "1 bit a weight and one alpha"}.get(status)
             note = note or f"p = {layer['p']}: a tile of {layer['q']:,} bits, and its alphas"
             rows.append({"storage": storage, "method": status, "name": layer["name"], "bytes": count, "note": note})
+    return pd.DataFrame(rows, columns=["storage", "method", "name", "bytes", "note"])
+
+
+def firmware_blocks(predicted: pd.DataFrame, linked: pd.DataFrame, methods: Mapping[str, str]) -> pd.DataFrame:
+    """The blocks of ``memory_map`` for a firmware: flash and RAM, predicted beside linked; neighbours of one owner are one block.
+
+    Args:
+        predicted, linked: as ``tbn.memory.frame`` gives them: region, address, bytes, symbol, owner.
+        methods: of each layer; every other owner is drawn as "code".
+    """
+    rows: list[dict[str, Any]] = []
+    for region, name in (("flash", "flash"), ("ram", "RAM")):
+        for source, frame in (("predicted", predicted), ("linked", linked)):
+            part = frame[frame["region"] == region].sort_values("address", kind="stable", na_position="last")
+            neighbours = part.groupby((part["owner"] != part["owner"].shift()).cumsum())
+            for _, group in neighbours:
+                owner, symbols = str(group["owner"].iloc[0]), [symbol for symbol in group["symbol"] if symbol]
+                note = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
+                rows.append({"storage": f"{name}, {source}", "method": methods.get(owner, "code"), "name": owner, "bytes": int(group["bytes"].sum()), "note": note})
     return pd.DataFrame(rows, columns=["storage", "method", "name", "bytes", "note"])

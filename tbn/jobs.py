@@ -176,9 +176,9 @@ def cancel(folder: str | Path, grace_seconds: float = 10.0) -> Job:
     raise TBNError(f"process {job.pid} does not stop", "stop it by hand")
 
 
-def tail(folder: str | Path, lines: int = 40) -> list[str]:
-    """The last lines of the folder's log, without colours, a redrawn progress bar shown as its last state."""
-    path = Path(folder) / LOG
+def tail(folder: str | Path, lines: int = 40, name: str = LOG) -> list[str]:
+    """The last lines of a log in the folder, without colours, a redrawn progress bar shown as its last state."""
+    path = Path(folder) / name
     if not path.exists():
         return []
     with path.open("rb") as file:
@@ -193,10 +193,10 @@ def output(folder: str | Path) -> dict[str, Any]:
     return _read(Path(folder) / OUTPUT)
 
 
-def every(root: str | Path) -> list[Job]:
-    """All jobs in the folders under ``root`` (runs, and firmware builds inside runs), newest first."""
-    root = Path(root)
-    folders = {path.parent for pattern in ("*/job.json", "*/firmware/*/job.json") for path in root.glob(pattern)}
+def every(*roots: str | Path) -> list[Job]:
+    """All jobs in the folders under ``roots`` (runs, and firmware builds inside them), newest first."""
+    patterns = ("*/job.json", "*/*/job.json", "*/firmware/*/job.json")
+    folders = {path.parent for root in roots for pattern in patterns for path in Path(root).glob(pattern)}
     found = []
     for folder in folders:
         try:

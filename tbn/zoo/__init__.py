@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tbn.train import RunConfig
+    from tbn.config import RunConfig
 
 KEEP = ("metrics.jsonl", "packed.safetensors", "config.json", "result.json")
 
 
 def entries() -> dict[str, RunConfig]:
     """The zoo's entries by name: Fashion-MNIST's embedded subset, MLP and CNN, full precision, binary and tiled, two seeds."""
-    from tbn.train import RunConfig
+    from tbn.config import RunConfig
 
     found = {}
     for model in ("mlp", "cnn"):

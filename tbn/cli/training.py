@@ -1,40 +1,17 @@
-"""The command line: ``tbn train | eval | summary | runs | bench | export | build | flash | boards | doctor | zoo``.
-
-With ``--json`` one JSON object goes to stdout and everything else to stderr. Exit status: 0 done, 1 failed (one line with its fix), 2 wrong
-usage, 130 interrupted. Commands import what they need when they run, so that help is instant.
-"""
+"""Commands around training: ``train eval summary runs bench zoo``."""
 
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from tbn.cli.common import Json, RunName, Runs, emit, progress_bar, stderr
 from tbn.errors import TBNError
 
-app = typer.Typer(
-    help="Tiled Bit Networks: train, compress below one bit a weight, and put on a board.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-stderr = Console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Runs folder [default: $TBN_RUNS or runs].")]
-RunName = Annotated[str, typer.Argument(help="Run folder, or id of a run or zoo entry.")]
-Board = Annotated[str, typer.Option("--board", help="Board name; see tbn boards.")]
-
-
-def emit(as_json: bool, value: dict[str, Any], text: str) -> None:
-    """The command's answer: the object, or the text for people."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False) if as_json else text)
+app = typer.Typer()
 
 
 @app.command()
@@ -44,7 +21,7 @@ def train(
     p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary weights, 0 = full precision.")] = "4",
     dense: Annotated[bool, typer.Option("--dense", help="Full precision: the same as --p 0.")] = False,
     min_layer_size: Annotated[
-        int | None, typer.Option(help="Lambda: smaller layers are binary [default: 64,000; digits 1,000].")
+        int | None, typer.Option(help="Lambda: smaller layers are binary (default: 64,000; digits 1,000).")
     ] = None,
     alpha: Annotated[str, typer.Option(help="One scale per tile or per layer.")] = "tile",
     alpha_source: Annotated[
@@ -57,16 +34,16 @@ def train(
         list[str] | None, typer.Option(help="PATTERN=P, a factor of its own for some layers; may be given again.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Hyper-parameters by name: adamw, paper_mcu.")] = "adamw",
-    epochs: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate [default: the recipe's].")] = None,
+    epochs: Annotated[int | None, typer.Option(help="(default: the recipe's)")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="(default: the recipe's)")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: the recipe's).")] = None,
     seed: Annotated[int, typer.Option(help="Of weights and batches; equal seeds repeat bit for bit on a CPU.")] = 0,
     data: Annotated[str, typer.Option(help="auto, full or embedded.")] = "auto",
-    data_root: Annotated[str | None, typer.Option(help="Folder of full data sets [default: $TBN_DATA].")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Folder of full data sets (default: $TBN_DATA).")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     runs_folder: Runs = None,
     folder: Annotated[
-        Path | None, typer.Option(help="The run's own folder [default: a new one in the runs folder].")
+        Path | None, typer.Option(help="The run's own folder (default: a new one in the runs folder).")
     ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this interrupted run; all other choices are its own.")
@@ -77,7 +54,7 @@ def train(
     from tbn import train as trainer
     from tbn.config import RunConfig
 
-    with _bar() as listener:
+    with progress_bar() as listener:
         if resume is not None:
             run = trainer.resume(resume, runs_folder, listener=listener)
         else:
@@ -131,35 +108,6 @@ def _pairs(items: list[str]) -> dict[str, int]:
     return found
 
 
-class _bar:
-    """A progress bar on a terminal's stderr, and ``progress.json`` in the run's folder for whoever looks from outside."""
-
-    def __enter__(self) -> Callable[[dict[str, Any]], None]:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=stderr,
-            transient=True,
-            disable=not stderr.is_terminal,
-        )
-        self.progress.start()
-        self.bar = self.progress.add_task("starting", total=1.0)
-        return self.listen
-
-    def listen(self, event: dict[str, Any]) -> None:
-        from tbn.jobs import Progress
-
-        self.progress.update(self.bar, completed=event["fraction"], description=event["message"])
-        if "folder" in event:
-            Progress(event["folder"]).update(event["fraction"], event["message"])
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-
 @app.command("eval")
 def evaluate(
     run: RunName,
@@ -171,7 +119,7 @@ def evaluate(
     """Accuracy of a run on one engine, and how far its outputs are from the trained model's."""
     from tbn.evaluate import evaluate as evaluate_run
 
-    with _bar() as listener:
+    with progress_bar() as listener:
         found = evaluate_run(
             run,
             engine,
@@ -250,7 +198,7 @@ app.add_typer(zoo_app, name="zoo")
 
 @zoo_app.command("build")
 def zoo_build(
-    out: Annotated[Path | None, typer.Option(help="Folder for the entries [default: the package's zoo].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the entries (default: the package's zoo).")] = None,
     only: Annotated[str, typer.Option(help="Only entries whose name contains this.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -259,26 +207,3 @@ def zoo_build(
 
     made = build(out, only, say=lambda line: stderr.print(line, highlight=False))
     emit(as_json, {"built": made}, f"{len(made)} entries trained")
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        sys.exit(app(args=arguments, standalone_mode=False) or 0)
-    except TBNError as error:
-        if "--json" in arguments:
-            print(json.dumps({"error": error.message, "fix": error.fix}, ensure_ascii=False))
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; a training run goes on with: tbn train --resume RUN", file=sys.stderr)
-        sys.exit(130)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's usage errors
-            error.show()
-            sys.exit(error.exit_code)
-        raise

@@ -1,0 +1,76 @@
+"""Trade-off: accuracy against size of every finished run, and what the chosen run is made of."""
+
+import streamlit as st
+
+from pages.parts import data, run_panel, words
+from pages.parts.choose import from_chart, from_table, remember, run_box, shared_box, turn
+from tbn import charts, runs
+from tbn.pareto import front
+
+AXES = {"weight bytes": "weight_bytes", "bits per weight": "bits_per_weight", "total bytes": "total_bytes"}
+COLUMNS = {
+    "front": st.column_config.TextColumn("Front", help="★ = on the Pareto front of the configurations shown", width="small"),
+    "model": "Model",
+    "p": st.column_config.NumberColumn("p", help="tiling factor: 0 = full precision, 1 = binary"),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format="percent"),
+    "weight_bytes": st.column_config.NumberColumn("Weight bytes", format="localized"),
+    "bits_per_weight": st.column_config.NumberColumn("Bits a weight", format="%.3f"),
+    "compression": st.column_config.NumberColumn("Times smaller", format="%.1f"),
+    "seed": "Seed",
+    "epochs": "Epochs",
+    "alpha": "Alpha per",
+    "source": st.column_config.TextColumn("From", help="zoo = came with the package; runs = trained here"),
+    "run": "Run",
+}
+
+everything = data.finished()
+for path in data.broken():
+    st.warning(f"`{path}` cannot be read as a run and is left out. Remove the folder, or restore its files.", icon=":material/folder_off:")
+if everything.empty:
+    words.nothing_yet(f"There is no finished run in `{runs.runs_root()}` yet.")
+    st.stop()
+
+tasks = sorted(everything["task"].unique(), key=lambda task: -(everything["task"] == task).sum())
+of_run = everything.loc[everything["run"] == st.query_params.get("run"), "task"]
+if "task" not in st.query_params and len(of_run):  # a link to a run opens its task
+    remember("task", of_run.iloc[0])
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    task = shared_box("Task", tasks, "task", tasks[0], width=220)
+    of_task = everything[everything["task"] == task]
+    models = sorted(of_task["model"].unique())
+    wanted = st.pills("Models", models, selection_mode="multi", key="models", bind="query-params", help="none chosen = all") or models
+    axis = st.segmented_control("Size as", list(AXES), required=True, default="weight bytes", key="size", bind="query-params") or "weight bytes"
+x = AXES[axis]
+shown = of_task[of_task["model"].isin(wanted)]
+points = charts.configurations(shown)
+winners = points[front(points, x, "accuracy")]
+keys = [name for name in charts.CONFIGURATION if name in shown]
+ids_on_front = set(shown.merge(winners[keys], on=keys)["run"])
+
+left, right = st.columns([3, 2], gap="medium")
+with left:
+    key = f"chart_{turn('chart')}_{task}_{axis}_{'_'.join(wanted)}"
+    figure = charts.tradeoff(shown, x)
+    st.plotly_chart(
+        figure, key=key, on_select=lambda: from_chart(key), selection_mode="points", alt=charts.alt_text(figure),
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]},
+    )  # fmt: skip
+    sources = ", ".join(sorted(shown["data_source"].dropna().unique()))
+    st.caption(f"Test accuracy of the last epoch, mean over seeds with one standard deviation. Data: {words.escape(sources)}. Click a point to see its run.")
+    table = shown.sort_values(["weight_bytes", "accuracy", "seed"]).reset_index(drop=True)
+    table["front"] = ["★" if run in ids_on_front else "" for run in table["run"]]
+    table_key = f"table_{turn('table')}_{task}_{'_'.join(wanted)}"
+    chosen_rows = list(table.index[table["run"] == st.query_params.get("run", st.session_state.get("last_run"))])
+    st.dataframe(
+        table, key=table_key, on_select=lambda: from_table(table_key, list(table["run"])), selection_mode="single-row", hide_index=True,
+        selection_default={"selection": {"rows": chosen_rows}}, column_order=list(COLUMNS), column_config=COLUMNS, height=300,
+        alt="The runs of the chart, one a row",
+    )  # fmt: skip
+with right:
+    run = run_box(everything)
+    if run is None:
+        st.info("Click a point of the chart or a row of the table: its configuration, sizes and curve are shown here.", icon=":material/ads_click:")
+    else:
+        row = everything[everything["run"] == run].iloc[0]
+        same = everything.merge(row[keys].to_frame().T.astype(everything[keys].dtypes), on=keys)
+        run_panel.draw(row, same)

@@ -1,0 +1,77 @@
+"""The words that pages share: errors as sentences, empty states, and every page's choice as a command."""
+
+import logging
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from tbn.errors import TBNError
+from tbn.recipes import RECIPES
+
+TRAIN = "pages/run/train.py"
+
+
+@contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """An error of ours is shown with its fix; a bug goes to the server's log and is shown as one sentence. Never a traceback."""
+    try:
+        yield
+    except TBNError as error:
+        sentence(error)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        logging.getLogger("tbn.explorer").exception("a page failed")
+        st.error(f"This page could not be drawn ({type(error).__name__}: {error}). The server's log has the details.", icon=":material/error:")
+
+
+def sentence(error: TBNError) -> None:
+    st.error(told(error.message, error.fix), icon=":material/error:")
+
+
+def told(message: str, fix: str) -> str:
+    """An error and its fix as two sentences of Markdown."""
+    first = escape(message[:1].upper() + message[1:].rstrip("."))
+    return f"{first}.  \n**What to do:** {escape(fix)}." if fix else f"{first}."
+
+
+def escape(text: str) -> str:
+    """Plain text inside Markdown."""
+    return "".join(f"\\{mark}" if mark in "\\`*_[]$<>#~:" else mark for mark in text)
+
+
+def nothing_yet(text: str, page: str = TRAIN, label: str = "Train a network", icon: str = ":material/model_training:", query: dict[str, str] | None = None) -> None:
+    """An empty state: what is missing, and the way to get it."""
+    with st.container(border=True, horizontal_alignment="left"):
+        st.markdown(text + (" Train one: a small network takes seconds." if page == TRAIN else ""))
+        st.page_link(page, label=label, icon=icon, query_params=query)
+
+
+def train_command(config: Mapping[str, Any]) -> str:
+    """The command line that trains this configuration."""
+    return shlex.join(["tbn", "train", *train_arguments(config)])
+
+
+def train_arguments(config: Mapping[str, Any]) -> list[str]:
+    """Options of ``tbn train``; what is missing, None or the command's own default is left to it."""
+    found = ["--task", config["task"], "--model", config["model"], "--p", config["p"]]
+    if config["p"]:
+        for name in ("min_layer_size", "alpha", "alpha_source"):
+            found += [] if config.get(name) is None else [f"--{name.replace('_', '-')}", config[name]]
+        for pattern in config.get("exclude") or ():
+            found += ["--exclude", pattern]
+        for pattern, factor in (config.get("per_layer") or {}).items():
+            found += ["--per-layer", f"{pattern}={factor}"]
+    recipe = RECIPES.get(config.get("recipe", "adamw"))
+    if config.get("recipe", "adamw") != "adamw":
+        found += ["--recipe", config["recipe"]]
+    for name in ("epochs", "batch_size", "lr"):
+        if config.get(name) is not None and (name == "epochs" or config[name] != getattr(recipe, name, None)):
+            found += [f"--{name.replace('_', '-')}", config[name]]
+    found += ["--seed", config.get("seed", 0)]
+    if config.get("data", "auto") != "auto":
+        found += ["--data", config["data"]]
+    if config.get("device", "cpu") != "cpu":
+        found += ["--device", config["device"]]
+    return [str(word) for word in found]

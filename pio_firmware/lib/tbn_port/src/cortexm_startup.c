@@ -1,0 +1,39 @@
+/* Bare-metal Cortex-M: vector table, memory initialisation, then main(). The linker script names the borders. */
+#if !defined(ARDUINO) && defined(__arm__)
+#include <stdint.h>
+
+int main(void);
+extern uint32_t tbn_stack_top, tbn_data_image, tbn_data_start, tbn_data_end, tbn_bss_start, tbn_bss_end;
+
+__attribute__((noreturn, used)) void Reset_Handler(void)
+{
+#if defined(__ARM_FP)
+    *(volatile uint32_t *)(uintptr_t)0xE000ED88u |= 0xFu << 20; /* CPACR: floating-point unit on */
+    __asm volatile("dsb\n\tisb");
+#endif
+    const uint32_t *from = &tbn_data_image;
+    for (uint32_t *to = &tbn_data_start; to < &tbn_data_end; to++) {
+        *to = *from++;
+    }
+    for (uint32_t *to = &tbn_bss_start; to < &tbn_bss_end; to++) {
+        *to = 0;
+    }
+    (void)main();
+    for (;;) {
+        __asm volatile("wfi");
+    }
+}
+
+__attribute__((used)) static void Fault_Handler(void)
+{
+    for (;;) {
+        __asm volatile("wfi");
+    }
+}
+
+typedef void (*tbn_handler)(void);
+
+__attribute__((section(".isr_vector"), used)) const tbn_handler tbn_vectors[16] = {
+    (tbn_handler)(uintptr_t)&tbn_stack_top, Reset_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler, 0, 0, 0,
+    0, Fault_Handler, Fault_Handler, 0, Fault_Handler, Fault_Handler};
+#endif

@@ -1,0 +1,29 @@
+/* The board's side of the conversation: answers INFO and INFER requests about the model that it was built with.
+ *
+ * INFO   request: no payload. Reply: u8 frame version, u8 input type (0: raw bytes), u8 tick unit (0: core clocks, 1: microseconds), u8 0,
+ *        u32 ticks a second, u32 input bytes, u32 outputs, u32 weight bytes, u32 arena bytes, 16 characters of the model's hash, board name.
+ * INFER  request: the raw input bytes. Reply: u32 ticks that the model took, then the outputs as float32.
+ * ERROR  reply: u8 device_error, then u32 a number that explains it.
+ * All numbers are little-endian.
+ */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    DEVICE_ERROR_DAMAGED = 1, /* the CRC was wrong: send it again */
+    DEVICE_ERROR_TYPE = 2,    /* unknown type; the number is the type */
+    DEVICE_ERROR_LENGTH = 3,  /* wrong length of payload; the number is the right one */
+    DEVICE_ERROR_MODEL = 4    /* the model refused; the number is its tbn_status */
+} device_error;
+
+void device_init(void);
+void device_poll(void); /* takes the bytes that have come in, answers when a request is complete */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

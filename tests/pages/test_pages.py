@@ -1,0 +1,185 @@
+"""Every page: with nothing to show, with runs, with a broken folder; choices from the address; errors as sentences."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tbn import jobs
+
+PAGES = ("", "pages/run/train.py", "pages/explore/kernels.py", "pages/explore/memory.py", "pages/deploy/firmware.py")
+Open = Callable[..., AppTest]
+Add = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
+
+
+def words(app: AppTest) -> str:
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.info, app.warning, app.error, app.success)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_nothing_to_show_says_what_to_do(page: str, folder: Path, open_page: Open) -> None:
+    app = open_page(page)
+    assert not app.error and app.title[0].value
+    if page not in ("pages/explore/kernels.py",):
+        assert "train" in words(app).lower()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_runs(page: str, trained: Path, open_page: Open) -> None:
+    app = open_page(page)
+    assert not app.error and not app.warning
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_broken_folders_are_named_and_left_out(page: str, trained: Path, open_page: Open) -> None:
+    (trained / "fashion_mnist-mlp-4-s0" / "result.json").write_text("{")
+    (trained / "fashion_mnist-mlp-8-s0" / "config.json").write_text("[]")
+    (trained / "half").mkdir()
+    (trained / "half" / "config.json").write_text(json.dumps({"task": "digits", "model": "mlp", "p": 2}))
+    app = open_page(page)
+    assert not app.error
+    if not page:
+        assert "mlp-4-s0" in app.warning[0].value and "cannot be read" in app.warning[0].value
+        assert len(app.dataframe[0].value) == 6
+
+
+def test_tradeoff_by_address(trained: Path, open_page: Open) -> None:
+    app = open_page(run="fashion_mnist-mlp-4-s1", size="bits per weight")
+    assert app.subheader[0].value == "mlp, p = 4, seed 1"
+    assert [(m.label, m.value) for m in app.metric] == [("Test accuracy", "85.00%"), ("Weights", "3,316 B"), ("Bits a weight", "0.261")]
+    assert "84.50% ± 0.71% over 2 seeds" in words(app)
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert figure["layout"]["xaxis"]["title"]["text"] == "Stored bits a weight (log2 axis)"
+    assert "tbn train --task fashion_mnist --model mlp --p 4 --min-layer-size 64000 --alpha tile --alpha-source separate --epochs 2 --seed 1" in [
+        code.value for code in app.code
+    ]
+
+
+def test_tradeoff_table_lists_every_run_and_marks_the_front(trained: Path, open_page: Open, add_run: Add) -> None:
+    add_run(2, accuracy=0.5)
+    table = open_page().dataframe[0].value.set_index("run")
+    assert len(table) == 9
+    assert table.loc["fashion_mnist-mlp-2-s0", "front"] == "" and (table["front"] == "★").sum() == 8
+
+
+def test_an_address_with_an_unknown_run_says_so(trained: Path, open_page: Open) -> None:
+    app = open_page(run="nonsense")
+    assert "no run `nonsense`" in app.warning[0].value
+
+
+def test_tasks_are_kept_apart(trained: Path, open_page: Open, add_run: Add) -> None:
+    add_run(4, task="digits")
+    app = open_page(task="digits")
+    assert list(app.dataframe[0].value["run"]) == ["digits-mlp-4-s0"]
+    app.selectbox(key="task").select("fashion_mnist").run()
+    assert len(app.dataframe[0].value) == 8
+
+
+def test_memory_of_the_chosen_run(trained: Path, open_page: Open) -> None:
+    app = open_page("pages/explore/memory.py", run="fashion_mnist-mlp-4-s0")
+    assert {metric.label: metric.value for metric in app.metric}["This run"] == "3,316 B"
+    charts = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    assert [len(chart["data"]) for chart in charts[:2]] == [3, 2]
+
+
+def test_charts_are_said_in_words(trained: Path, open_page: Open) -> None:
+    for page in PAGES:
+        for chart in open_page(page, run="fashion_mnist-mlp-4-s0").get("plotly_chart"):
+            assert len(chart.proto.alt) > 20
+
+
+def test_train_shows_its_command_and_starts_a_job(folder: Path, open_page: Open) -> None:
+    app = open_page("pages/run/train.py", task="digits", p="4", epochs="1", **{"lambda": "1000"})
+    command = app.code[0].value
+    assert command == "tbn train --task digits --model mlp --p 4 --min-layer-size 1000 --alpha tile --alpha-source separate --epochs 1 --seed 0"
+    app.button(key="start").click().run()
+    (job,) = jobs.every(folder)
+    assert job.kind == "train" and job.argv[:3] == ("train", "--task", "digits") and "--json" in job.argv
+    again = open_page("pages/run/train.py")  # another tab, another server: it sees the same job
+    assert again.selectbox(key="job").value == job.folder.name
+    end = time.monotonic() + 90
+    while (job := jobs.status(job.folder)).running and time.monotonic() < end:
+        time.sleep(0.2)
+    assert job.state == "done", job.tail()
+    done = open_page("pages/run/train.py", job=job.folder.name)
+    assert "Test accuracy" in done.success[0].value
+    assert open_page(task="digits", run=job.folder.name).subheader[0].value == "mlp, p = 4, seed 0"
+
+
+def test_a_refused_training_is_a_sentence_with_its_fix(folder: Path, open_page: Open) -> None:
+    app = open_page("pages/run/train.py", task="digits", p="4", epochs="1", **{"lambda": "9000000"})
+    app.button(key="start").click().run()
+    (job,) = jobs.every(folder)
+    while jobs.status(job.folder).running:
+        time.sleep(0.2)
+    told = open_page("pages/run/train.py").error[0].value
+    assert "tiles nothing" in told and "**What to do:**" in told and "Traceback" not in told
+
+
+def test_a_killed_training_has_failed_and_can_go_on(folder: Path, open_page: Open) -> None:
+    app = open_page("pages/run/train.py", task="digits", epochs="500", **{"lambda": "1000"})
+    app.button(key="start").click().run()
+    (job,) = jobs.every(folder)
+    while not (job.folder / "metrics.jsonl").exists():
+        time.sleep(0.1)
+    os.killpg(job.pid, signal.SIGKILL)
+    while jobs.status(job.folder).running:
+        time.sleep(0.1)
+    app = open_page("pages/run/train.py")
+    assert "killed" in app.error[0].value and "resume" in app.error[0].value
+    app.button(key="resume").click().run()
+    assert jobs.status(job.folder).running
+    app.run()
+    app.button(key="cancel").click().run()
+    assert jobs.status(job.folder).state == "cancelled"
+    assert not open_page("pages/run/train.py").error
+
+
+def test_kernels_say_what_was_not_measured(folder: Path, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.parts.data.RESULTS", tmp_path)
+    app = open_page("pages/explore/kernels.py")
+    assert "not measured here" in app.info[0].value and "kernels.bench --device cpu" in app.code[0].value
+    row = {"op": "linear", "engine": "once", "baseline": "fp32", "m": 4, "n": 4, "batch": 1, "p": 2, "median_us": 1, "baseline_us": 2, "ratio": 2.0, "repeats": 5}
+    record = {"device": "cpu", "machine": "A processor", "date": "2026-11-23", "versions": {"torch": "2"}, "threads": 1, "rows": [row]}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    (tmp_path / "broken.json").write_text("{")
+    app = open_page("pages/explore/kernels.py")
+    assert "A processor" in words(app) and "measured 2026-11-23" in words(app)
+    assert "not measured here" in open_page("pages/explore/kernels.py", device="GPU (CUDA)").info[0].value
+
+
+def test_a_bug_is_one_sentence_and_no_traceback(trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("tbn.charts.tradeoff", broken)
+    app = open_page()
+    assert "could not be drawn" in app.error[0].value and "Traceback" not in app.error[0].value
+
+
+def test_no_page_loads_torch(trained: Path) -> None:
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; app = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        f"for page in {PAGES[1:]!r}: app.switch_page(page).run(); assert not app.exception and not app.error, page\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, timeout=120)
+
+
+def test_house_rules() -> None:
+    assert len((ROOT / "app.py").read_text().splitlines()) <= 60
+    for page in ROOT.glob("pages/*/*.py"):
+        text = page.read_text()
+        assert len(text.splitlines()) <= 150 and "use_container_width" not in text and "import torch" not in text, page
+    assert not list(ROOT.glob("pages/*.py"))  # Streamlit's old discovery would run them without app.py
+    settings = (ROOT / ".streamlit" / "config.toml").read_text()
+    assert 'address = "127.0.0.1"' in settings and "gatherUsageStats = false" in settings

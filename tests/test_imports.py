@@ -1,0 +1,73 @@
+"""Who may import whom: the rules of the architecture, held by reading the imports and by importing with parts missing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tbn
+
+ROOT = Path(tbn.__file__).parent.parent
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level and nested module names that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_only_pages_import_streamlit():
+    for folder in ("tbn", "kernels"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not any(name.split(".")[0] == "streamlit" for name in imports(path)), path
+
+
+def test_kernels_import_nothing_of_tbn():
+    for path in (ROOT / "kernels").rglob("*.py"):
+        assert not any(name.split(".")[0] == "tbn" for name in imports(path)), path
+
+
+def test_the_core_points_one_way():
+    """tiling <- layers <- packed <- convert <- config <- train; nothing below imports what is above it."""
+    order = ["tiling", "layers", "packed", "convert", "config", "train", "evaluate", "cli"]
+    for index, name in enumerate(order):
+        above = {f"tbn.{other}" for other in order[index + 1 :]}
+        assert not imports(ROOT / "tbn" / f"{name}.py") & above, name
+
+
+@pytest.mark.parametrize("module", ["tbn", "tbn.runs", "tbn.jobs", "tbn.pareto", "tbn.charts", "tbn.boards", "tbn.memory", "tbn.models", "tbn.tasks"])
+def test_pages_modules_need_no_torch(module):
+    subprocess.run([sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize("module", ["tbn.train", "tbn.evaluate", "tbn.artifact", "tbn.size", "tbn.boards", "kernels.dispatch", "kernels.bench"])
+def test_imports_without_streamlit_platformio_or_triton(module):
+    code = f"""
+import sys
+for name in ("streamlit", "platformio", "plotly", "unicorn", "ziglang", "SCons", "jinja2", "serial", "elftools"):
+    sys.modules[name] = None
+import {module}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names():
+    assert set(tbn.__all__) <= set(dir(tbn))
+    for name in tbn.__all__:
+        assert getattr(tbn, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        tbn.nope  # noqa: B018
+
+
+def test_pages_are_short_and_one_level_down():
+    assert not list((ROOT / "pages").glob("*.py")), "a script directly in pages/ would be run without app.py's frame"
+    assert len((ROOT / "app.py").read_text().splitlines()) <= 60
+    for path in (ROOT / "pages").glob("*/*.py"):
+        assert len(path.read_text().splitlines()) <= 150, path
