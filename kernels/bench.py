@@ -6,78 +6,41 @@ over engine median. Engines: "compute-once" multiplies the distinct rows and wri
 bits at every call and multiplies it, which saves memory but no time (what the paper's kernels do).
 
 CPU: a sample is a loop of calls of at least ``SAMPLE_SECONDS``, so weights that fit the cache are in it, on both sides. CUDA: a sample is one call
-between two events, with the L2 cache flushed before it. The record goes to a file of its device and machine in ``kernels/results``.
+between two events, with the L2 cache flushed before it. The record goes to a file of its device and machine in ``kernels/results``
+(``kernels.records``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kernels import dispatch
+from kernels import dispatch, records
 from kernels.layout import TileGeometry, pack_bits
 from kernels.reference import dense_weight
 
-RESULTS = Path(__file__).parent / "results"
 SHAPES = ((3072, 768), (768, 3072), (4096, 4096), (784, 128))
 CUDA_SHAPES = (*SHAPES, (14336, 4096))
 SAMPLE_SECONDS = 0.01
+CASE_SECONDS = 15.0
+BUSY = 1.0  # processes of others that want to run
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-Record = dict[str, Any]
 Calls = dict[str, Callable[[], Tensor]]
 
 
-class BenchError(Exception):
-    """A benchmark that cannot run or cannot be saved; ``fix`` says what to do."""
-
-    def __init__(self, message: str, fix: str) -> None:
-        super().__init__(f"{message}; {fix}")
-        self.message, self.fix = message, fix
-
-
-def machine_name(device: str) -> str:
-    """The processor and its number of cores, or the GPU; never the name of the host."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        model = found[1].strip() if found else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on; packages that are not installed are left out."""
-    found = {"python": platform.python_version(), "torch": torch.__version__}
-    for name in ("triton", "tbn-explorer"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def sample_cpu(calls: Calls, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Microseconds a call, ``rounds`` samples of each, in turn."""
+    """Microseconds a call, ``rounds`` samples of at least ``seconds`` of each, in turn; at least 5, but no more once ``CASE_SECONDS`` are over."""
+    stop = time.perf_counter() + CASE_SECONDS
     loops = {}
     for name, call in calls.items():
         call()
@@ -85,7 +48,9 @@ def sample_cpu(calls: Calls, rounds: int, seconds: float) -> dict[str, list[floa
         call()
         loops[name] = max(1, round(seconds / max(time.perf_counter() - start, 1e-7)))
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
+    for k in range(rounds):
+        if k >= 5 and time.perf_counter() > stop:
+            break
         for name, call in calls.items():
             start = time.perf_counter()
             for _ in range(loops[name]):
@@ -135,14 +100,14 @@ def calls_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dt
         for engine, call in engines.items():
             error = float((call() - expected).abs().max() / expected.abs().max())
             if not error < TOLERANCE[dtype]:
-                raise BenchError(f"{engine} is wrong at {m}x{n}, p={p}, {dtype}: relative error {error:.1e}", "run `pytest tests/kernels`")
+                raise records.BenchError(f"{engine} is wrong at {m}x{n}, p={p}, {dtype}: relative error {error:.1e}", "run `pytest tests/kernels`")
             names[f"{engine} p={p}"] = engine, p
             calls[f"{engine} p={p}"] = call
         calls["dense"] = partial(F.linear, x, weight)
     return calls, names
 
 
-def rows_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dtype, device: str, rounds: int) -> list[Record]:
+def rows_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dtype, device: str, rounds: int) -> list[records.Record]:
     """Time one shape and batch: a row for each engine and p."""
     calls, names = calls_of(m, n, batch, factors, dtype, device)
     samples = sample_cuda(calls, rounds) if device == "cuda" else sample_cpu(calls, rounds, SAMPLE_SECONDS)
@@ -151,22 +116,12 @@ def rows_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dty
     return [
         {"op": "linear", "engine": engine, "baseline": baseline, "m": m, "n": n, "batch": batch, "p": p, "dtype": kind,
          "median_us": round(median(samples[name]), 3), "min_us": round(min(samples[name]), 3), "baseline_us": round(median(base), 3),
-         "baseline_min_us": round(min(base), 3), "ratio": round(median(base) / median(samples[name]), 3), "repeats": rounds}
+         "baseline_min_us": round(min(base), 3), "ratio": round(median(base) / median(samples[name]), 3), "repeats": len(base)}
         for name, (engine, p) in names.items()
     ]  # fmt: skip
 
 
-def describe(device: str, quick: bool, command: str) -> Record:
-    """The record without its rows: what is measured, where, when and with which versions."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BenchError("this machine has no GPU that torch can use", "run with --device cpu")
-    other = "cpu: run with --device cpu" if device == "cuda" else "cuda: run with --device cuda"
-    missing = other if torch.cuda.is_available() else "cuda: no GPU on this machine"
-    return {"device": device, "machine": machine_name(device), "date": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(),
-            "threads": torch.get_num_threads(), "quick": quick, "command": command, "rows": [], "not_measured": [missing]}  # fmt: skip
-
-
-def measure(device: str, quick: bool) -> list[Record]:
+def measure(device: str, quick: bool) -> list[records.Record]:
     """The rows of everything that belongs to one device."""
     on_cpu = device == "cpu"
     factors = (4, 8) if quick else (2, 4, 8, 16)
@@ -180,56 +135,6 @@ def measure(device: str, quick: bool) -> list[Record]:
             print(f"{k}/{len(cases)}  {m}x{n} batch {batch}", file=sys.stderr)
             rows += rows_of(m, n, batch, factors, dtype, device, rounds)
     return rows
-
-
-def identity(record: Record) -> list[Any]:
-    """What a result file belongs to: device and machine, and on the CPU the number of threads."""
-    return [record["device"], record["machine"], *([record["threads"]] if record["device"] == "cpu" else [])]
-
-
-def default_path(record: Record) -> Path:
-    """``results/<device>-<machine>[-<threads>-threads].json``."""
-    words = " ".join(map(str, identity(record))) + " threads" * (record["device"] == "cpu")
-    return RESULTS / f"{re.sub(r'[^a-z0-9]+', '-', words.lower()).strip('-')}.json"
-
-
-def claim(record: Record, path: Path) -> None:
-    """Refuse a file that holds anything but an earlier result of the same device."""
-    if not path.exists():
-        return
-    try:
-        foreign = identity(json.loads(path.read_text())) != identity(record)
-    except (ValueError, KeyError, TypeError, OSError):
-        foreign = True
-    if foreign:
-        what = ", ".join(map(str, identity(record)))
-        raise BenchError(f"{path} holds something else than an earlier result of ({what})", "name another file with --out")
-
-
-def save(record: Record, path: Path) -> None:
-    """Write the record in one step: the old file or the whole new one, nothing between."""
-    claim(record, path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise BenchError(f"cannot write {path} ({error.strerror})", "name another file with --out") from error
-
-
-def table(record: Record) -> str:
-    """The record as text: a line for each shape, batch and p; times are medians in microseconds, (x) is the ratio to the dense layer."""
-    lines = [f"{record['machine']}, {record['threads']} threads, torch {record['versions']['torch']}, {record['date']}"]
-    for _, group in groupby(record["rows"], key=lambda row: (row["m"], row["n"], row["batch"], row["dtype"])):
-        rows = list(group)
-        first = rows[0]
-        lines.append(f"\n{first['m']}x{first['n']} batch {first['batch']}: {first['baseline']} {first['baseline_us']:.1f} us")
-        for p, same in groupby(rows, key=lambda row: row["p"]):
-            lines.append(f"  p={p:<3}" + "   ".join(f"{row['engine']} {row['median_us']:9.1f} us ({row['ratio']:.2f} x)" for row in same))
-    return "\n".join([*lines, *(f"\nnot measured here: {what}" for what in record["not_measured"])])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -248,16 +153,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = [*["--quick"] * args.quick, "--device", args.device, *(["--threads", str(args.threads)] if args.threads else [])]
     command = " ".join(["python -m kernels.bench", *options])
     try:
-        record = describe(args.device, args.quick, command)
-        path = args.out or (None if args.quick else default_path(record))
+        found = records.describe(args.device, args.quick, command)
+        path = args.out or (None if args.quick else records.default_path(found))
         if path is not None:
-            claim(record, path)
-        record["rows"] = measure(args.device, args.quick)
+            records.claim(found, path)
+        if (found["load"] or 0) > BUSY:
+            print(f"this machine is busy (load {found['load']}): the ratios will be off; run it again when it is quiet", file=sys.stderr)
+        found["rows"] = measure(args.device, args.quick)
         if path is not None:
-            save(record, path)
-        print(json.dumps(record) if args.json else table(record))
+            records.save(found, path)
+        print(json.dumps(found) if args.json else records.table(found))
         print(f"saved to {path}" if path else "quick run, not saved: name a file with --out", file=sys.stderr)
-    except BenchError as error:
+    except records.BenchError as error:
         print(json.dumps({"error": error.message, "fix": error.fix}) if args.json else error, file=sys.stdout if args.json else sys.stderr)
         return 1
     return 0

@@ -156,12 +156,14 @@ def tiled_linear(
     batch = inputs.shape[0]
     blocks = blocks_for(x.dtype, geometry.distinct_rows, batch)
     sign_bit, minus_one = _SIGNS[x.dtype]
-    _kernel[(triton.cdiv(geometry.distinct_rows, blocks.rows) * triton.cdiv(batch, blocks.batch),)](
-        inputs, planes, alphas, alphas if bias is None else bias.contiguous(), out,
-        batch, inputs.shape[1], geometry.distinct_rows, geometry.copies, inputs.stride(0), alphas.stride(0) if alphas.numel() > 1 else 0,
-        HAS_BIAS=bias is not None, CAST32=INTERPRETED, SIGN_BIT=sign_bit, MINUS_ONE=minus_one,
-        BLOCK_ROWS=blocks.rows, BLOCK_BATCH=blocks.batch, PLANE_BYTES=PLANE_BYTES, num_warps=blocks.warps, num_stages=blocks.stages,
-    )  # fmt: skip
+    grid = (triton.cdiv(geometry.distinct_rows, blocks.rows) * triton.cdiv(batch, blocks.batch),)
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        _kernel[grid](
+            inputs, planes, alphas, alphas if bias is None else bias.contiguous(), out,
+            batch, inputs.shape[1], geometry.distinct_rows, geometry.copies, inputs.stride(0), alphas.stride(0) if alphas.numel() > 1 else 0,
+            HAS_BIAS=bias is not None, CAST32=INTERPRETED, SIGN_BIT=sign_bit, MINUS_ONE=minus_one,
+            BLOCK_ROWS=blocks.rows, BLOCK_BATCH=blocks.batch, PLANE_BYTES=PLANE_BYTES, num_warps=blocks.warps, num_stages=blocks.stages,
+        )  # fmt: skip
     return out
 
 
@@ -170,7 +172,9 @@ def _aligned(inputs: Tensor) -> Tensor:
     row_length = inputs.shape[1]
     if row_length % 16 == 0 and inputs.stride(1) == 1 and inputs.stride(0) % 16 == 0 and inputs.data_ptr() % 16 == 0:
         return inputs
-    return torch.nn.functional.pad(inputs.contiguous(), (0, -row_length % 16)).clone(memory_format=torch.contiguous_format)
+    padded = inputs.new_zeros(inputs.shape[0], row_length + -row_length % 16)
+    padded[:, :row_length] = inputs
+    return padded
 
 
 def _check(x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None) -> None:

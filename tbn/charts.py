@@ -6,7 +6,7 @@ The model is a marker's shape. Every axis has its unit; a measured number has it
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -37,6 +37,7 @@ def method_of(p: float) -> str:
 
 
 def label_of(p: float) -> str:
+    """A tiling factor as it stands beside a point."""
     return "fp32" if p == 0 else "binary" if p == 1 else f"p = {p:g}"
 
 
@@ -55,14 +56,21 @@ def smaller_text(compression: float) -> str:
 def configurations(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a configuration: accuracy as the mean over its seeds, ``accuracy_std`` (sample standard deviation, NaN for one seed), ``seeds``.
 
-    ``run`` is the run with the smallest seed; everything else is as that run has it.
+    ``run`` is the run with the smallest seed; everything else is as that run has it. A seed that was trained again counts once, as its newest.
     """
-    runs = runs[runs["accuracy"].notna()].sort_values(["seed", "run"])
     keys = [name for name in CONFIGURATION if name in runs.columns]
+    runs = (
+        runs[runs["accuracy"].notna()]
+        .sort_values(["seed", "date", "run"])
+        .drop_duplicates([*keys, "seed"], keep="last")
+    )
     groups = runs.groupby(keys, dropna=False, sort=False)
     merged = groups.first().reset_index()
     merged["run"] = groups["run"].first().to_numpy()
-    merged["accuracy"], merged["accuracy_std"] = groups["accuracy"].mean().to_numpy(), groups["accuracy"].std().to_numpy()
+    merged["accuracy"], merged["accuracy_std"] = (
+        groups["accuracy"].mean().to_numpy(),
+        groups["accuracy"].std().to_numpy(),
+    )
     merged["seeds"] = groups.size().to_numpy()
     return merged
 
@@ -82,7 +90,9 @@ def tradeoff(runs: pd.DataFrame, x: str = "weight_bytes") -> go.Figure:
         line={"color": NEUTRAL, "width": 1.5, "dash": "dot", "shape": "hv"},
     )  # fmt: skip
     symbols = dict(zip(sorted(points["model"].unique()), SYMBOLS * 9, strict=False))
-    for (model, method), group in points.sort_values("on_front", ascending=False, kind="stable").groupby(["model", "method"]):
+    for (model, method), group in points.sort_values("on_front", ascending=False, kind="stable").groupby(
+        ["model", "method"]
+    ):
         figure.add_scatter(
             x=group[x], y=group["accuracy"] * 100, mode="markers+text", name=f"{model}, {method}",
             text=group["p"].map(label_of), textposition="bottom right", cliponaxis=False,
@@ -94,8 +104,14 @@ def tradeoff(runs: pd.DataFrame, x: str = "weight_bytes") -> go.Figure:
     figure.update_xaxes(title=X_AXES[x], type="log", **_powers_of_two(points[x], "bits" not in x))
     figure.update_yaxes(title="Test accuracy (%)")
     figure.update_layout(height=460, margin=MARGIN, clickmode="event+select", dragmode="zoom", legend=_legend())
-    best = "; ".join(f"{w.model} {label_of(float(w.p))} {w.accuracy:.1%} at {_size(getattr(w, x), x)}" for w in winners.itertuples())
-    return _with_alt(figure, f"Test accuracy against {X_AXES[x].split(' (')[0].lower()} of {len(points)} configurations. Pareto front: {best}.")
+    best = "; ".join(
+        f"{row['model']} {label_of(row['p'])} {row['accuracy']:.1%} at {_size(row[x], x)}"
+        for row in winners.to_dict("records")
+    )
+    return with_alt(
+        figure,
+        f"Test accuracy against {X_AXES[x].split(' (')[0].lower()} of {len(points)} configurations. Pareto front: {best}.",
+    )
 
 
 def curves(metrics: pd.DataFrame, what: str, method: str = "tiled") -> go.Figure:
@@ -113,7 +129,9 @@ def curves(metrics: pd.DataFrame, what: str, method: str = "tiled") -> go.Figure
     figure.update_xaxes(title="Epoch", tick0=1, dtick=max(1, round(len(metrics) / 8)))
     figure.update_yaxes(title=unit.capitalize())
     figure.update_layout(height=260, margin=MARGIN, legend=_legend())
-    return _with_alt(figure, f"{what.capitalize()} over {len(metrics)} epochs; in the last: {', '.join(told) or 'nothing yet'}.")
+    return with_alt(
+        figure, f"{what.capitalize()} over {len(metrics)} epochs; in the last: {', '.join(told) or 'nothing yet'}."
+    )
 
 
 def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
@@ -146,10 +164,20 @@ def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
     figure.update_xaxes(title=f"Times as fast as {', '.join(sorted(rows['baseline'].unique()))}", rangemode="tozero")
     order = list(rows.drop_duplicates("shape")["shape"])
     figure.update_yaxes(title="Weight (m x n) and tiling factor", categoryorder="array", categoryarray=order)
-    figure.update_layout(height=170 + 19 * len(rows), margin=MARGIN | {"r": 40}, legend=_legend() | {"traceorder": "reversed"}, barmode="group")
+    figure.update_layout(
+        height=170 + 19 * len(rows),
+        margin=MARGIN | {"r": 40},
+        legend=_legend() | {"traceorder": "reversed"},
+        barmode="group",
+    )
     best = rows.sort_values("ratio").iloc[-1]
-    told = f"from {rows['ratio'].min():.2f} to {best['ratio']:.2f} times as fast, best {best['engine']} at {best['shape']}"
-    return _with_alt(figure, f"Speed of {', '.join(engines)} beside {best['baseline']} on {record['machine']}, {kernel_source(record)}: {told}.")
+    told = (
+        f"from {rows['ratio'].min():.2f} to {best['ratio']:.2f} times as fast, best {best['engine']} at {best['shape']}"
+    )
+    return with_alt(
+        figure,
+        f"Speed of {', '.join(engines)} beside {best['baseline']} on {record['machine']}, {kernel_source(record)}: {told}.",
+    )
 
 
 def kernel_source(record: Mapping[str, Any]) -> str:
@@ -158,39 +186,15 @@ def kernel_source(record: Mapping[str, Any]) -> str:
     return f"measured {str(record['date'])[:10]} with {record.get('threads', '?')} threads, {versions}"
 
 
-def memory_map(blocks: pd.DataFrame, axis: str = "Address in the weights' memory (bytes)", what: str = "Memory of the weights") -> go.Figure:
-    """Where the bytes are: a row of blocks a storage, in address order and drawn to one scale.
-
-    Args:
-        blocks: columns ``storage`` (row, for instance "binary"), ``method`` (its colour), ``name``, ``bytes``; optionally ``note``.
-    """
-    figure, totals = go.Figure(), {}
-    for storage in list(dict.fromkeys(blocks["storage"]))[::-1]:
-        part = blocks[blocks["storage"] == storage]
-        start, totals[storage] = part["bytes"].cumsum() - part["bytes"], int(part["bytes"].sum())
-        notes = part["note"] if "note" in part else [""] * len(part)
-        figure.add_bar(
-            y=[f"<b>{storage}</b><br>{bytes_text(totals[storage])}"] * len(part), x=part["bytes"], base=start, orientation="h", name=storage,
-            marker={"color": [COLOURS.get(m, NEUTRAL) for m in part["method"]], "opacity": [1.0 if i % 2 == 0 else 0.7 for i in range(len(part))]},
-            text=part["name"], textposition="inside", insidetextanchor="middle", textangle=0, showlegend=False,
-            customdata=[[n, f"{s:,} to {s + b - 1:,}", f"{b:,}", t] for n, s, b, t in zip(part["name"], start, part["bytes"], notes, strict=True)],
-            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[2]} bytes, at %{customdata[1]}<br>%{customdata[3]}<extra></extra>",
-        )  # fmt: skip
-    figure.update_xaxes(title=axis, rangemode="tozero")
-    figure.update_layout(
-        height=86 + 62 * len(totals), margin=MARGIN | {"t": 10}, barmode="overlay", bargap=0.25, uniformtext={"mode": "hide", "minsize": 9}
-    )
-    told = ", ".join(f"{storage} {count:,} bytes" for storage, count in reversed(totals.items()))
-    return _with_alt(figure, f"{what}, block by block: {told}.")
-
-
 def _hover(row: "pd.Series[Any]") -> str:
     spread = f" ± {row['accuracy_std']:.2%} (mean of {row['seeds']} seeds)" if row["seeds"] > 1 else " (one seed)"
     lines: list[str] = [f"<b>{row['model']}, {label_of(row['p'])}</b>", f"accuracy {row['accuracy']:.2%}{spread}"]
     lines.append(f"weights {int(row['weight_bytes']):,} bytes, {row['bits_per_weight']:.3g} bits a weight")
     lines.append(smaller_text(float(row["compression"])))
     if row["p"] > 0:
-        lines.append(f"alpha per {row['alpha']}, source {row['alpha_source']}, min layer size {row['min_layer_size']:,}")
+        lines.append(
+            f"alpha per {row['alpha']}, source {row['alpha_source']}, min layer size {row['min_layer_size']:,}"
+        )
     lines.append(f"{row['epochs']} epochs, {row['data_source']}")
     return "<br>".join(lines) + ("" if row["on_front"] else "<br><i>dominated</i>")
 
@@ -225,39 +229,7 @@ def _legend() -> dict[str, Any]:
     return {"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0, "title": {"text": ""}}
 
 
-def _with_alt(figure: go.Figure, text: str) -> go.Figure:
+def with_alt(figure: go.Figure, text: str) -> go.Figure:
+    """Give the figure its words."""
     figure.update_layout(meta={"alt": text})
     return figure
-
-
-def layer_blocks(layers: Sequence[Mapping[str, Any]], method: str) -> pd.DataFrame:
-    """The blocks of ``memory_map`` for a run's layers (``size.layers`` of its result): fp32, binary, and the run's own when it is tiled."""
-    rows: list[dict[str, Any]] = []
-    for storage in ("fp32", "binary", "tiled") if method == "tiled" else ("fp32", "binary"):
-        for layer in layers:
-            weights, own = int(layer["weights"]), storage == "tiled"
-            count = {"fp32": 4 * weights, "binary": math.ceil(weights / 8) + 4, "tiled": int(layer["bytes"])}[storage]
-            status = layer["status"] if own else storage
-            note = {"fp32": "32 bits a weight", "binary": "1 bit a weight and one alpha"}.get(status)
-            note = note or f"p = {layer['p']}: a tile of {layer['q']:,} bits, and its alphas"
-            rows.append({"storage": storage, "method": status, "name": layer["name"], "bytes": count, "note": note})
-    return pd.DataFrame(rows, columns=["storage", "method", "name", "bytes", "note"])
-
-
-def firmware_blocks(predicted: pd.DataFrame, linked: pd.DataFrame, methods: Mapping[str, str]) -> pd.DataFrame:
-    """The blocks of ``memory_map`` for a firmware: flash and RAM, predicted beside linked; neighbours of one owner are one block.
-
-    Args:
-        predicted, linked: as ``tbn.memory.frame`` gives them: region, address, bytes, symbol, owner.
-        methods: of each layer; every other owner is drawn as "code".
-    """
-    rows: list[dict[str, Any]] = []
-    for region, name in (("flash", "flash"), ("ram", "RAM")):
-        for source, frame in (("predicted", predicted), ("linked", linked)):
-            part = frame[frame["region"] == region].sort_values("address", kind="stable", na_position="last")
-            neighbours = part.groupby((part["owner"] != part["owner"].shift()).cumsum())
-            for _, group in neighbours:
-                owner, symbols = str(group["owner"].iloc[0]), [symbol for symbol in group["symbol"] if symbol]
-                note = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
-                rows.append({"storage": f"{name}, {source}", "method": methods.get(owner, "code"), "name": owner, "bytes": int(group["bytes"].sum()), "note": note})
-    return pd.DataFrame(rows, columns=["storage", "method", "name", "bytes", "note"])

@@ -1,6 +1,6 @@
 """Background jobs: one process and one folder each, so a job outlives the page, the browser and the server that started it.
 
-``start`` runs ``python -m tbn.jobs FOLDER ... -- ARGV``, one process in a session of its own. That worker takes ``.job.lock``, writes
+``start`` runs ``python -m tbn.job_worker``, one process in a session of its own. That worker takes ``.job.lock``, writes
 ``job.json``, runs the command in itself and writes the return code last. The kernel drops the lock when the process dies, whatever killed
 it; so "running" means "the lock is held", never "a process id exists", and a killed job reads as failed even after a reboot.
 
@@ -13,13 +13,11 @@ In the job's folder (every JSON file is replaced whole, never half-written):
 import json
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +28,14 @@ from filelock import FileLock, Timeout
 from tbn.errors import TBNError
 from tbn.files import write_json
 
-JOB, PROGRESS, LOG, OUTPUT, LOCK, CANCELLED = "job.json", "progress.json", "log.txt", "output.txt", ".job.lock", ".job.cancelled"
+JOB, PROGRESS, LOG, OUTPUT, LOCK, CANCELLED = (
+    "job.json",
+    "progress.json",
+    "log.txt",
+    "output.txt",
+    ".job.lock",
+    ".job.cancelled",
+)
 BUSY = 75  # the worker's exit status when the folder's lock is taken (EX_TEMPFAIL)
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -110,14 +115,16 @@ def start(folder: str | Path, argv: Sequence[str], kind: str, module: str = "tbn
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CANCELLED).unlink(missing_ok=True)
-        worker = [sys.executable, "-m", "tbn.jobs", str(folder), kind, module, "--", *argv]
+        worker = [sys.executable, "-m", "tbn.job_worker", str(folder), kind, module, "--", *argv]
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TERM": "dumb"}
-        with open(folder / LOG, "ab") as log:
+        with (folder / LOG).open("ab") as log:
             process = subprocess.Popen(
                 worker, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
             )
     except OSError as error:
-        raise TBNError(f"cannot start a job in {folder}: {error.strerror}", "choose a folder that you can write to (TBN_RUNS)") from error
+        raise TBNError(
+            f"cannot start a job in {folder}: {error.strerror}", "choose a folder that you can write to (TBN_RUNS)"
+        ) from error
     threading.Thread(target=process.wait, daemon=True).start()  # reaps it, so that no zombie is left
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -147,7 +154,9 @@ def status(folder: str | Path) -> Job:
     error, fix = _reason(folder, state, code)
     ended = record.get("ended")
     if ended is None and state != "running":  # killed: the last sign of life is the best that we know
-        ended = max((path.stat().st_mtime for name in (JOB, PROGRESS, LOG) if (path := folder / name).exists()), default=None)
+        ended = max(
+            (path.stat().st_mtime for name in (JOB, PROGRESS, LOG) if (path := folder / name).exists()), default=None
+        )
     progress = _read(folder / PROGRESS)
     return Job(
         folder, str(record.get("kind", "")), state, tuple(map(str, record.get("argv", []))), int(record.get("pid", 0)),
@@ -216,7 +225,10 @@ def _reason(folder: Path, state: str, code: int | None) -> tuple[str, str]:
     if told.get("error"):
         return str(told["error"]), str(told.get("fix", ""))
     if code is None:
-        return "the process was killed before it finished", "start it again; if it stops again, the machine may be short of memory"
+        return (
+            "the process was killed before it finished",
+            "start it again; if it stops again, the machine may be short of memory",
+        )
     lines = tail(folder, 1)
     return (lines[-1] if lines else f"the command ended with status {code}"), "read the log below"
 
@@ -249,44 +261,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _work(folder: Path, kind: str, module: str, argv: list[str]) -> int:
-    """The worker: hold the lock, run the module as ``python -m`` would, leave the return code."""
-    try:
-        lock = FileLock(folder / LOCK)
-        lock.acquire(timeout=1)
-    except Timeout:
-        return BUSY
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server in the background hands down an ignored SIGINT
-    for name in (PROGRESS, OUTPUT, LOG, "error.json"):
-        (folder / name).unlink(missing_ok=True)
-    for name, number in ((OUTPUT, 1), (LOG, 2)):
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(file, number)
-        os.close(file)
-    record: dict[str, Any] = {"kind": kind, "module": module, "argv": argv, "pid": os.getpid(), "started": time.time(), "returncode": None}
-    write_json(folder / JOB, record)
-    code = 1
-    try:
-        sys.argv = [module, *argv]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-        if isinstance(leaving.code, str):
-            print(leaving.code, file=sys.stderr)
-    except KeyboardInterrupt:
-        code = 130
-    except BaseException:  # whatever it was, the job's folder must say so
-        traceback.print_exc()
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        sys.stdout.flush()
-        write_json(folder / JOB, record | {"returncode": code, "ended": time.time()})
-    return code
-
-
-if __name__ == "__main__":
-    _folder, _kind, _module, _, *_argv = sys.argv[1:]
-    sys.exit(_work(Path(_folder), _kind, _module, _argv))

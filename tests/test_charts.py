@@ -8,18 +8,17 @@ import pytest
 
 from tbn import charts
 
-MCU = [
-    {"name": "fc1", "shape": [128, 784], "weights": 100352, "p": 4, "q": 25088, "bytes": 3152, "status": "tiled"},
-    {"name": "head", "shape": [10, 128], "weights": 1280, "p": 1, "q": 1280, "bytes": 164, "status": "binary"},
-]
-
 
 def run(p: int, seed: int, accuracy: float | None, size: int, model: str = "mlp", **more: Any) -> dict[str, Any]:
-    tiled = {"alpha": "tile", "alpha_source": "separate", "min_layer_size": 64000} if p else {"alpha": None, "alpha_source": None, "min_layer_size": 0}
+    tiled = (
+        {"alpha": "tile", "alpha_source": "separate", "min_layer_size": 64000}
+        if p
+        else {"alpha": None, "alpha_source": None, "min_layer_size": 0}
+    )
     return {
         "run": f"{model}-p{p}-s{seed}", "task": "digits", "model": model, "method": charts.method_of(p), "p": p, "seed": seed, "epochs": 2,
         "accuracy": accuracy, "weight_bytes": size, "bits_per_weight": 32 * size / 406528, "total_bytes": size, "compression": 406528 / size,
-        "data_source": "embedded", **tiled, **more,
+        "data_source": "embedded", "date": "2026-11-23", **tiled, **more,
     }  # fmt: skip
 
 
@@ -35,8 +34,18 @@ def test_seeds_become_one_configuration(runs: pd.DataFrame) -> None:
     found = charts.configurations(runs).set_index("run")
     assert len(found) == 5 and "mlp-p8-s0" not in found.index  # no accuracy, no point
     four = found.loc["mlp-p4-s0"]  # the smallest seed stands for the configuration
-    assert four["seeds"] == 2 and math.isclose(four["accuracy"], 0.83) and math.isclose(four["accuracy_std"], 0.02 / math.sqrt(2))
+    assert (
+        four["seeds"] == 2
+        and math.isclose(four["accuracy"], 0.83)
+        and math.isclose(four["accuracy_std"], 0.02 / math.sqrt(2))
+    )
     assert math.isnan(found.loc["mlp-p1-s0"]["accuracy_std"])
+
+
+def test_a_seed_trained_again_is_no_second_seed(runs: pd.DataFrame) -> None:
+    again = pd.DataFrame([run(1, 0, 0.6, 12712, run="again", date="2026-11-24")])
+    found = charts.configurations(pd.concat([runs, again])).set_index("run")
+    assert found.loc["again", "seeds"] == 1 and found.loc["again", "accuracy"] == 0.6 and "mlp-p1-s0" not in found.index
 
 
 @pytest.mark.parametrize("x", list(charts.X_AXES))
@@ -62,12 +71,24 @@ def test_tradeoff(runs: pd.DataFrame, x: str) -> None:
 
 def test_hover_holds_no_configuration_of_tiling_for_full_precision(runs: pd.DataFrame) -> None:
     words = {data[0]: data[1] for trace in charts.tradeoff(runs).data[1:] for data in trace.customdata}
-    assert "alpha per tile" in words["mlp-p4-s0"] and "122.6x smaller (0.008 of fp32)" in words["mlp-p4-s0"] and "2 seeds" in words["mlp-p4-s0"]
+    assert (
+        "alpha per tile" in words["mlp-p4-s0"]
+        and "122.6x smaller (0.008 of fp32)" in words["mlp-p4-s0"]
+        and "2 seeds" in words["mlp-p4-s0"]
+    )
     assert "alpha" not in words["mlp-p0-s0"] and "dominated" in words["mlp-p0-s0"]
 
 
 def test_curves() -> None:
-    metrics = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "test_loss": [2.1, 1.5], "train_accuracy": [0.1, 0.5], "test_accuracy": [0.2, 0.4]})
+    metrics = pd.DataFrame(
+        {
+            "epoch": [1, 2],
+            "train_loss": [2.0, 1.0],
+            "test_loss": [2.1, 1.5],
+            "train_accuracy": [0.1, 0.5],
+            "test_accuracy": [0.2, 0.4],
+        }
+    )
     figure = charts.curves(metrics, "accuracy", "binary")
     assert [trace.name for trace in figure.data] == ["test", "train"] and list(figure.data[0].y) == [20, 40]
     assert figure.data[0].line.color == charts.COLOURS["binary"] and figure.data[1].line.dash == "dash"
@@ -76,39 +97,33 @@ def test_curves() -> None:
 
 
 def test_kernel_ratios() -> None:
-    common = {"op": "linear", "baseline": "torch fp32 linear", "m": 4096, "n": 4096, "batch": 64, "median_us": 10.0, "repeats": 31}
-    rows = [{**common, "engine": e, "p": p, "baseline_us": 10 * r, "ratio": r} for e, p, r in (("once", 4, 3.5), ("once", 8, 7.0), ("memory", 4, 0.5))]
-    figure = charts.kernel_ratios({"device": "cpu", "machine": "AMD", "date": "2026-11-23T01:02:03", "threads": 2, "versions": {"torch": "2"}, "rows": rows})
+    common = {
+        "op": "linear",
+        "baseline": "torch fp32 linear",
+        "m": 4096,
+        "n": 4096,
+        "batch": 64,
+        "median_us": 10.0,
+        "repeats": 31,
+    }
+    rows = [
+        {**common, "engine": e, "p": p, "baseline_us": 10 * r, "ratio": r}
+        for e, p, r in (("once", 4, 3.5), ("once", 8, 7.0), ("memory", 4, 0.5))
+    ]
+    figure = charts.kernel_ratios(
+        {
+            "device": "cpu",
+            "machine": "AMD",
+            "date": "2026-11-23T01:02:03",
+            "threads": 2,
+            "versions": {"torch": "2"},
+            "rows": rows,
+        }
+    )
     bars = {trace.name: trace for trace in figure.data if trace.type == "bar"}
     assert sorted(bars["once"].x) == [3.5, 7.0] and list(bars["memory"].x) == [0.5]
     assert "times as fast as torch fp32 linear" in figure.layout.xaxis.title.text.lower()
     assert "on AMD, measured 2026-11-23 with 2 threads, torch 2: from 0.50 to 7.00" in charts.alt_text(figure)
-
-
-def test_memory_map_is_the_paper_s_mcu_network_to_the_byte() -> None:
-    blocks = charts.layer_blocks(MCU, "tiled")
-    assert blocks.groupby("storage")["bytes"].sum().to_dict() == {"fp32": 406528, "binary": 12712, "tiled": 3316}
-    figure = charts.memory_map(blocks)
-    rows = {trace.name: trace for trace in figure.data}
-    assert list(rows["tiled"].base) == [0, 3152] and list(rows["tiled"].x) == [3152, 164]
-    assert list(rows["tiled"].marker.color) == [charts.COLOURS["tiled"], charts.COLOURS["binary"]]  # the head is binary, and drawn so
-    assert "fp32 406,528 bytes, binary 12,712 bytes, tiled 3,316 bytes" in charts.alt_text(figure)
-    assert set(charts.layer_blocks(MCU, "fp32")["storage"]) == {"fp32", "binary"}
-
-
-def test_firmware_blocks_keep_every_byte() -> None:
-    columns = ["region", "address", "bytes", "symbol", "owner"]
-    predicted = pd.DataFrame([("flash", None, 3152, "fc1_tile", "fc1"), ("ram", None, 512, "hidden", "arena")], columns=columns)
-    linked = pd.DataFrame(
-        [("flash", 900, 3152, "fc1_tile", "fc1"), ("flash", 0, 400, "vectors", "startup"), ("flash", 400, 100, "main", "self-test"),
-         ("flash", 500, 400, "loop", "self-test"), ("ram", 0, 512, "arena", "arena")], columns=columns,
-    )  # fmt: skip
-    blocks = charts.firmware_blocks(predicted, linked, {"fc1": "tiled"})
-    assert blocks.groupby("storage")["bytes"].sum().to_dict() == {"flash, predicted": 3152, "flash, linked": 4052, "RAM, predicted": 512, "RAM, linked": 512}
-    flash = blocks[blocks["storage"] == "flash, linked"]
-    assert list(flash["name"]) == ["startup", "self-test", "fc1"] and list(flash["method"]) == ["code", "code", "tiled"]
-    assert list(flash["bytes"]) == [400, 500, 3152] and flash["note"].iloc[1] == "main, loop"
-    assert charts.memory_map(blocks).data
 
 
 def test_words() -> None:

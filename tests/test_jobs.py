@@ -15,7 +15,7 @@ import pytest
 from tbn import jobs
 from tbn.errors import TBNError
 
-SCRIPT = '''
+SCRIPT = """
 import json, os, subprocess, sys, time
 from tbn import jobs
 mode, folder = sys.argv[1], sys.argv[2]
@@ -38,7 +38,7 @@ elif mode == "child":
     subprocess.run(["sleep", "60"])
 elif mode == "bar":
     sys.stderr.write("0 %\\r50 %\\r\\x1b[32m100 %\\x1b[0m\\n")
-'''
+"""
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jobs
     module = tmp_path / "code" / "toy_job.py"
     module.parent.mkdir()
     module.write_text(SCRIPT)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(module.parent), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(module.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    )
 
     def start(mode: str, folder: Path = tmp_path / "runs" / "toy") -> jobs.Job:
         return jobs.start(folder, [mode, str(folder)], kind="train", module="toy_job")
@@ -54,7 +56,9 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., jobs
     return start
 
 
-def wait(folder: Path, until: Callable[[jobs.Job], bool] = lambda job: not job.running, seconds: float = 20) -> jobs.Job:
+def wait(
+    folder: Path, until: Callable[[jobs.Job], bool] = lambda job: not job.running, seconds: float = 20
+) -> jobs.Job:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if until(job := jobs.status(folder)):
@@ -123,7 +127,7 @@ def test_an_ended_job_is_not_cancelled(begin: Callable[..., jobs.Job]) -> None:
 
 def test_two_jobs_on_one_folder(begin: Callable[..., jobs.Job]) -> None:
     job = begin("sleep")
-    with pytest.raises(TBNError, match="already runs .*; wait until it ends, or cancel it"):
+    with pytest.raises(TBNError, match=r"already runs .*; wait until it ends, or cancel it"):
         begin("done")
     assert jobs.status(job.folder).running
     jobs.cancel(job.folder)
@@ -159,7 +163,9 @@ def test_many_lookers_never_disagree(begin: Callable[..., jobs.Job]) -> None:
     record = json.loads((job.folder / "job.json").read_text()) | {"returncode": None}
     (job.folder / "job.json").write_text(json.dumps(record))  # as if it had been killed
     seen: list[str] = []
-    threads = [threading.Thread(target=lambda: seen.extend(jobs.status(job.folder).state for _ in range(50))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: seen.extend(jobs.status(job.folder).state for _ in range(50))) for _ in range(4)
+    ]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert set(seen) == {"failed"}
@@ -189,5 +195,5 @@ def test_no_job_and_no_room(begin: Callable[..., jobs.Job], tmp_path: Path) -> N
 
 
 def test_jobs_need_no_torch_and_no_streamlit() -> None:
-    code = "import sys, tbn.jobs, tbn.pareto, tbn.charts; assert not {'torch', 'streamlit'} & set(sys.modules)"
+    code = "import sys, tbn.jobs, tbn.job_worker, tbn.pareto, tbn.charts, tbn.memory_charts; assert not {'torch', 'streamlit'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from tbn.pareto import front
 
 VALUES = st.one_of(st.integers(-4, 4).map(float), st.just(float("nan")))
-FRAMES = st.lists(st.tuples(VALUES, VALUES), max_size=25).map(lambda rows: pd.DataFrame(rows, columns=["bytes", "accuracy"], dtype=float))
+FRAMES = st.lists(st.tuples(VALUES, VALUES), max_size=25).map(
+    lambda rows: pd.DataFrame(rows, columns=["bytes", "accuracy"], dtype=float)
+)
 
 
 def by_definition(frame: pd.DataFrame, maximise: bool) -> list[bool]:

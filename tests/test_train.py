@@ -71,7 +71,8 @@ main()
     assert train.resume(folder).path == folder  # a complete run is returned as it is
 
 
-def test_interrupt_leaves_a_resumable_folder_and_status_130(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_leaves_a_resumable_folder_and_status_130(tmp_path, number):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "tbn", "train", "--task", "digits", "--epochs", "2000", "--folder", str(folder)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -79,7 +80,7 @@ def test_interrupt_leaves_a_resumable_folder_and_status_130(tmp_path):
         if (folder / "metrics.jsonl").exists():
             break
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, text = process.communicate(timeout=30)
     assert process.returncode == 130 and "tbn train --resume" in text
     assert runs.Run(folder).state == "interrupted"

@@ -22,12 +22,20 @@ COLUMNS = {
 
 records = data.kernel_records()
 head = st.container(horizontal=True, vertical_alignment="bottom")
-kind = head.segmented_control("Device", list(KINDS.values()), default=KINDS["cpu"], required=True, key="device", bind="query-params") or KINDS["cpu"]
+kind = (
+    head.segmented_control(
+        "Device", list(KINDS.values()), default=KINDS["cpu"], required=True, key="device", bind="query-params"
+    )
+    or KINDS["cpu"]
+)
 device = next(name for name, label in KINDS.items() if label == kind)
 of_device = [record for record in records if record["device"] == device]
 command = f"python -m kernels.bench --device {device}"
 if not of_device:
-    st.info(f"**{kind}: not measured here.** No record in `kernels/results`; measure on a machine that has one:", icon=":material/timer_off:")
+    st.info(
+        f"**{kind}: not measured here.** There is no record in `kernels/results`. On a machine that has one, this measures it:",
+        icon=":material/timer_off:",
+    )
     st.code(command, language="bash")
     st.stop()
 
@@ -37,10 +45,16 @@ with head:
     rows = pd.DataFrame(machines[machine]["rows"])
     batches = sorted(rows["batch"].unique().tolist())
     default = 64 if 64 in batches else batches[0]
-    batch = st.segmented_control("Batch", batches, default=default, required=True, key="batch", bind="query-params") or default
+    batch = (
+        st.segmented_control("Batch", batches, default=default, required=True, key="batch", bind="query-params")
+        or default
+    )
     types = sorted(rows["dtype"].unique()) if "dtype" in rows else []
     if len(types) > 1:
-        dtype = st.segmented_control("Type", types, default=types[0], required=True, key="dtype", bind="query-params") or types[0]
+        dtype = (
+            st.segmented_control("Type", types, default=types[0], required=True, key="dtype", bind="query-params")
+            or types[0]
+        )
         rows = rows[rows["dtype"] == dtype]
 record = machines[machine]
 shown = rows[rows["batch"] == batch]

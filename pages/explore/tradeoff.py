@@ -9,10 +9,12 @@ from tbn.pareto import front
 
 AXES = {"weight bytes": "weight_bytes", "bits per weight": "bits_per_weight", "total bytes": "total_bytes"}
 COLUMNS = {
-    "front": st.column_config.TextColumn("Front", help="★ = on the Pareto front of the configurations shown", width="small"),
+    "front": st.column_config.TextColumn(
+        "Front", help="★ = on the Pareto front of the configurations shown", width="small"
+    ),
     "model": "Model",
     "p": st.column_config.NumberColumn("p", help="tiling factor: 0 = full precision, 1 = binary"),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format="percent"),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.2f %%"),
     "weight_bytes": st.column_config.NumberColumn("Weight bytes", format="localized"),
     "bits_per_weight": st.column_config.NumberColumn("Bits a weight", format="%.3f"),
     "compression": st.column_config.NumberColumn("Times smaller", format="%.1f"),
@@ -25,7 +27,10 @@ COLUMNS = {
 
 everything = data.finished()
 for path in data.broken():
-    st.warning(f"`{path}` cannot be read as a run and is left out. Remove the folder, or restore its files.", icon=":material/folder_off:")
+    st.warning(
+        f"`{path}` cannot be read as a run and is left out. Remove the folder, or restore its files.",
+        icon=":material/folder_off:",
+    )
 if everything.empty:
     words.nothing_yet(f"There is no finished run in `{runs.runs_root()}` yet.")
     st.stop()
@@ -38,8 +43,16 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     task = shared_box("Task", tasks, "task", tasks[0], width=220)
     of_task = everything[everything["task"] == task]
     models = sorted(of_task["model"].unique())
-    wanted = st.pills("Models", models, selection_mode="multi", key="models", bind="query-params", help="none chosen = all") or models
-    axis = st.segmented_control("Size as", list(AXES), required=True, default="weight bytes", key="size", bind="query-params") or "weight bytes"
+    wanted = (
+        st.pills("Models", models, selection_mode="multi", key="models", bind="query-params", help="none chosen = all")
+        or models
+    )
+    axis = (
+        st.segmented_control(
+            "Size as", list(AXES), required=True, default="weight bytes", key="size", bind="query-params"
+        )
+        or "weight bytes"
+    )
 x = AXES[axis]
 shown = of_task[of_task["model"].isin(wanted)]
 points = charts.configurations(shown)
@@ -55,21 +68,35 @@ with left:
         figure, key=key, on_select=lambda: from_chart(key), selection_mode="points", alt=charts.alt_text(figure),
         config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]},
     )  # fmt: skip
-    sources = ", ".join(sorted(shown["data_source"].dropna().unique()))
-    st.caption(f"Test accuracy of the last epoch, mean over seeds with one standard deviation. Data: {words.escape(sources)}. Click a point to see its run.")
+    sources = sorted(shown["data_source"].dropna().unique())
+    apart = f" **{len(sources)} different data sets: accuracies compare only within one.**" if len(sources) > 1 else ""
+    st.caption(
+        "Test accuracy of the last epoch, mean over seeds with one standard deviation; faded = beaten on both axes. "
+        f"Data: {words.escape('; '.join(sources))}.{apart} Click a point or a row to see its run."
+    )
     table = shown.sort_values(["weight_bytes", "accuracy", "seed"]).reset_index(drop=True)
+    table["accuracy"] *= 100
     table["front"] = ["★" if run in ids_on_front else "" for run in table["run"]]
     table_key = f"table_{turn('table')}_{task}_{'_'.join(wanted)}"
     chosen_rows = list(table.index[table["run"] == st.query_params.get("run", st.session_state.get("last_run"))])
     st.dataframe(
         table, key=table_key, on_select=lambda: from_table(table_key, list(table["run"])), selection_mode="single-row", hide_index=True,
-        selection_default={"selection": {"rows": chosen_rows}}, column_order=list(COLUMNS), column_config=COLUMNS, height=300,
-        alt="The runs of the chart, one a row",
+        selection_default={"selection": {"rows": chosen_rows}}, column_order=list(COLUMNS), column_config=COLUMNS,
+        height=min(320, 38 + 35 * len(table)), alt="The runs of the chart, one a row",
     )  # fmt: skip
 with right:
     run = run_box(everything)
     if run is None:
-        st.info("Click a point of the chart or a row of the table: its configuration, sizes and curve are shown here.", icon=":material/ads_click:")
+        st.info(
+            "Click a point of the chart or a row of the table: its configuration, sizes and curve are shown here.",
+            icon=":material/ads_click:",
+        )
+        st.markdown("**On the Pareto front**, smallest first")
+        best = winners.sort_values(x).assign(accuracy=winners["accuracy"] * 100)
+        kept = ["model", "p", "accuracy", "weight_bytes", "bits_per_weight", "compression", "seeds"]
+        st.dataframe(
+            best, column_order=kept, column_config=COLUMNS | {"seeds": "Seeds"}, hide_index=True, alt="The Pareto front"
+        )
     else:
         row = everything[everything["run"] == run].iloc[0]
         same = everything.merge(row[keys].to_frame().T.astype(everything[keys].dtypes), on=keys)

@@ -12,15 +12,21 @@ import streamlit as st
 from tbn.charts import label_of
 
 
-def shared_box(label: str, options: Sequence[str], key: str, default: str | None = None, width: int | str = "stretch") -> str | None:
+def shared_box(
+    label: str, options: Sequence[str], key: str, default: str | None = None, width: int | str = "stretch"
+) -> str | None:
     """A box whose choice is the address's ``?key=``, else the last choice on any page, else ``default`` (None: nothing chosen)."""
     asked = st.query_params.get(key)
     if asked is not None and asked not in options:
-        st.warning(f"There is no {label.lower()} `{asked}` here. Choose one of the {len(options)}.", icon=":material/link_off:")
+        st.warning(
+            f"There is no {label.lower()} `{asked}` here. Choose one of the {len(options)}.", icon=":material/link_off:"
+        )
     remembered = st.session_state.get(f"last_{key}")
     chosen = next((value for value in (asked, remembered, default) if value in options), None)
     st.session_state[key] = chosen
-    st.selectbox(label, options, key=key, on_change=_take, args=(key,), placeholder=f"Choose a {label.lower()}", width=width)  # type: ignore[arg-type]
+    st.selectbox(
+        label, options, key=key, on_change=_take, args=(key,), placeholder=f"Choose a {label.lower()}", width=width
+    )  # type: ignore[arg-type]
     remember(key, chosen)
     return chosen
 
@@ -41,6 +47,12 @@ def _take(key: str) -> None:
 def run_box(frame: pd.DataFrame, default: str | None = None) -> str | None:
     """The finished runs; returns the id of the chosen one."""
     return shared_box("Run", list(frame["run"]), "run", default)
+
+
+def usual_run(frame: pd.DataFrame) -> str:
+    """What a page shows before anything is chosen: an MLP with p = 4, which fits every board, or else the first run."""
+    small = frame[(frame["model"] == "mlp") & (frame["p"] == 4)]
+    return str((small if len(small) else frame)["run"].iloc[0])
 
 
 def describe(row: "pd.Series") -> str:  # type: ignore[type-arg]

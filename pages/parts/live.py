@@ -11,10 +11,20 @@ from tbn.export.run import cache_root
 from tbn.jobs import Job
 
 PAGES = {"train": "pages/run/train.py", "flash": "pages/deploy/firmware.py"}
-ICONS = {"running": ":material/hourglass_top:", "done": ":material/check_circle:", "failed": ":material/error:", "cancelled": ":material/cancel:"}
+ICONS = {
+    "running": ":material/hourglass_top:",
+    "done": ":material/check_circle:",
+    "failed": ":material/error:",
+    "cancelled": ":material/cancel:",
+}
 COLOURS = {"running": "blue", "done": "green", "failed": "red", "cancelled": "gray"}
-STEPS = {"waiting": ":material/radio_button_unchecked:", "running": ":material/hourglass_top:", "done": ":material/check_circle:",
-         "failed": ":material/error:"}  # fmt: skip
+STEPS = {
+    "waiting": ":gray[:material/radio_button_unchecked:]",
+    "running": ":blue[:material/hourglass_top:]",
+    "done": ":green[:material/check_circle:]",
+    "failed": ":red[:material/error:]",
+    "cancelled": ":gray[:material/cancel:]",
+}
 
 
 def every_job() -> list[Job]:
@@ -43,7 +53,9 @@ def strip() -> None:
         with st.container(horizontal=True, key="running_jobs"):
             for job in now[:4]:
                 label = f"{job.kind} {name(job)}: {job.fraction:.0%} {job.message}"
-                st.page_link(PAGES.get(job.kind, PAGES["train"]), label=label, icon=ICONS["running"], query_params=address(job))
+                st.page_link(
+                    PAGES.get(job.kind, PAGES["train"]), label=label, icon=ICONS["running"], query_params=address(job)
+                )
             if len(now) > 4:
                 st.caption(f"and {len(now) - 4} more")
 
@@ -66,8 +78,17 @@ def panel(job: Job, more: Callable[[Job], None] | None = None, log: str = jobs.L
         if more:
             more(now)
         lines = jobs.tail(now.folder, 200, log) or now.tail(200)
-        with st.expander(f"Log ({len(lines)} lines)", expanded=now.state == "failed" or now.kind == "flash", icon=":material/terminal:"):
-            st.code("\n".join(lines) or "nothing yet", language=None, height=220 if len(lines) > 8 else "content", wrap_lines=True)
+        open_log = now.state == "failed" or (now.kind == "flash" and now.running)
+        with (
+            st.expander(
+                f"Log ({len(lines)} {'line' if len(lines) == 1 else 'lines'})",
+                expanded=open_log,
+                icon=":material/terminal:",
+                key=f"log_{now.state}",
+            ),
+            st.container(height=260 if len(lines) > 8 else "content", border=False, autoscroll=True),
+        ):
+            st.code("\n".join(lines) or "nothing yet", language=None, wrap_lines=True)
 
     st.fragment(draw, run_every=1.0 if job.running else None)()
 
@@ -80,12 +101,19 @@ def _head(job: Job) -> None:
             st.button("Cancel", icon=":material/stop_circle:", key="cancel", on_click=_cancel, args=(job,))
     if job.running:
         st.progress(job.fraction, text=job.message or "starting")
+    lines = []
     for step in job.progress.get("steps", []):
         state = step.get("state", "waiting")
-        state = "failed" if state == "running" and not job.running else state
-        st.markdown(f"{STEPS.get(state, STEPS['waiting'])} **{step['name']}** {words.escape(step.get('message', ''))}")
+        state = job.state if state == "running" and not job.running else state  # it died in this step
+        message = "" if state == "failed" else words.escape(step.get("message", ""))  # the error below says it
+        lines.append(f"{STEPS.get(state, STEPS['waiting'])} **{step['name']}** {message}")
+    st.markdown("  \n".join(lines))
     if job.state == "failed":
-        fix = f"{job.fix}; to go on where it stopped: tbn train --resume {job.folder}" if job.kind == "train" and job.returncode is None else job.fix
+        fix = (
+            f"{job.fix}; to go on where it stopped: tbn train --resume {job.folder}"
+            if job.kind == "train" and job.returncode is None
+            else job.fix
+        )
         st.error(words.told(job.error, fix), icon=":material/error:")
     if job.state == "cancelled":
         st.info("This job was cancelled.", icon=":material/cancel:")

@@ -23,29 +23,46 @@ LAYER_COLUMNS = {
 
 
 def draw(row: "pd.Series", same: pd.DataFrame) -> None:  # type: ignore[type-arg]
-    """The panel of the run in ``row`` of the frame; ``same`` are the runs of its configuration, over all seeds."""
+    """The panel of the run in ``row`` of the frame; ``same`` are the runs of its configuration: ``charts.configurations`` merges them."""
     run = runs.Run(Path(row["path"]))
     st.subheader(f"{describe(row)}, seed {row['seed']}", anchor=False)
     with st.container(horizontal=True):
         st.metric("Test accuracy", f"{row['accuracy']:.2%}", width="content")
-        st.metric("Weights", charts.bytes_text(row["weight_bytes"]), width="content", help=f"{row['weight_bytes']:,} bytes: tiles and alphas")
+        st.metric(
+            "Weights",
+            charts.bytes_text(row["weight_bytes"]),
+            width="content",
+            help=f"{row['weight_bytes']:,} bytes: tiles and alphas",
+        )
         st.metric("Bits a weight", f"{row['bits_per_weight']:.3g}", width="content")
     notes = [charts.smaller_text(float(row["compression"]))]
-    if len(same) > 1:
-        notes.append(f"{same['accuracy'].mean():.2%} ± {same['accuracy'].std():.2%} over {len(same)} seeds")
+    whole = charts.configurations(same).iloc[0]
+    if whole["seeds"] > 1:
+        notes.append(f"{whole['accuracy']:.2%} ± {whole['accuracy_std']:.2%} over {whole['seeds']} seeds")
     if row["macs_computed"] and row["macs_computed"] < row["macs_dense"]:
         notes.append(f"{row['macs_dense'] / row['macs_computed']:.2f}x fewer MACs ({int(row['macs_computed']):,})")
     st.caption(words.escape("; ".join(notes)))
     with st.container(horizontal=True):
         here = {"run": row["run"]}
         st.page_link("pages/explore/memory.py", label="Memory map", icon=":material/memory:", query_params=here)
-        st.page_link("pages/deploy/firmware.py", label="Make firmware", icon=":material/developer_board:", query_params=here)
+        st.page_link(
+            "pages/deploy/firmware.py", label="Make firmware", icon=":material/developer_board:", query_params=here
+        )
     sizes, curve, made = st.tabs(["Sizes", "Curve", "Configuration"])
     with sizes:
         layers = pd.DataFrame((run.result or {})["size"]["layers"])
         layers["shape"] = ["x".join(map(str, shape)) for shape in layers["shape"]]
-        st.dataframe(layers, column_order=list(LAYER_COLUMNS), column_config=LAYER_COLUMNS, hide_index=True, alt="Size of each layer", placeholder="-")
-        st.caption(f"Biases, norms and the rest: {(run.result or {})['size']['other_bytes']:,} bytes more; in all {row['total_bytes']:,} bytes.")
+        st.dataframe(
+            layers,
+            column_order=list(LAYER_COLUMNS),
+            column_config=LAYER_COLUMNS,
+            hide_index=True,
+            alt="Size of each layer",
+            placeholder="-",
+        )
+        st.caption(
+            f"Biases, norms and the rest: {(run.result or {})['size']['other_bytes']:,} bytes more; in all {row['total_bytes']:,} bytes."
+        )
     with curve:
         draw_curves(run.metrics(), str(row["method"]))
     with made:
@@ -65,4 +82,3 @@ def draw_curves(metrics: pd.DataFrame, method: str) -> None:
     for what in ("accuracy", "loss"):
         figure = charts.curves(metrics, what, method)
         st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displayModeBar": False}, key=f"curve_{what}")
-

@@ -21,18 +21,27 @@ def errors_as_sentences() -> Iterator[None]:
         yield
     except TBNError as error:
         sentence(error)
+    except ImportError as error:
+        extra = "pip install 'tbn-explorer[app,firmware]'"
+        sentence(TBNError(f"the Python package {error.name} is not installed", extra))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         logging.getLogger("tbn.explorer").exception("a page failed")
-        st.error(f"This page could not be drawn ({type(error).__name__}: {error}). The server's log has the details.", icon=":material/error:")
+        st.error(
+            f"This page could not be drawn ({type(error).__name__}: {error}). The server's log has the details.",
+            icon=":material/error:",
+        )
 
 
 def sentence(error: TBNError) -> None:
+    """Show an error of ours."""
     st.error(told(error.message, error.fix), icon=":material/error:")
 
 
 def told(message: str, fix: str) -> str:
     """An error and its fix as two sentences of Markdown."""
-    first = escape(message[:1].upper() + message[1:].rstrip("."))
+    message = message.rstrip(".")
+    plain = message.split(" ")[0].isalpha()  # "p=3 ..." and names keep their first letter
+    first = escape(message[:1].upper() + message[1:] if plain else message)
     return f"{first}.  \n**What to do:** {escape(fix)}." if fix else f"{first}."
 
 
@@ -41,7 +50,13 @@ def escape(text: str) -> str:
     return "".join(f"\\{mark}" if mark in "\\`*_[]$<>#~:" else mark for mark in text)
 
 
-def nothing_yet(text: str, page: str = TRAIN, label: str = "Train a network", icon: str = ":material/model_training:", query: dict[str, str] | None = None) -> None:
+def nothing_yet(
+    text: str,
+    page: str = TRAIN,
+    label: str = "Train a network",
+    icon: str = ":material/model_training:",
+    query: dict[str, str] | None = None,
+) -> None:
     """An empty state: what is missing, and the way to get it."""
     with st.container(border=True, horizontal_alignment="left"):
         st.markdown(text + (" Train one: a small network takes seconds." if page == TRAIN else ""))

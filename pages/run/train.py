@@ -1,6 +1,5 @@
 """Train: choose a network, start it in the background, watch it. The job belongs to its folder, not to this page."""
 
-
 import streamlit as st
 
 from pages.parts import live, run_panel, words
@@ -29,6 +28,7 @@ def go_on(job: jobs.Job) -> None:
 
 
 def begin(folder: "runs.Path", arguments: list[str]) -> None:
+    """Start ``tbn train`` on a folder and make it the job that is shown."""
     job = jobs.start(folder, ["train", *arguments, "--json"], kind="train")
     st.session_state["job"] = live.name(job)
 
@@ -44,7 +44,12 @@ def draw_result(job: jobs.Job) -> None:
             icon=":material/check_circle:",
         )
         there = {"run": run.id, "task": run.config["task"]}
-        st.page_link("pages/explore/tradeoff.py", label="See it in the trade-off", icon=":material/scatter_plot:", query_params=there)
+        st.page_link(
+            "pages/explore/tradeoff.py",
+            label="See it in the trade-off",
+            icon=":material/scatter_plot:",
+            query_params=there,
+        )
     if (job.folder / "config.json").is_file():
         run_panel.draw_curves(run.metrics(), method_of(run.config["p"]))
 
@@ -56,7 +61,15 @@ with left, st.container(border=True):
         task = shared_box("Task", tasks.names(), "task", tasks.names()[0]) or tasks.names()[0]
     model = second.selectbox("Model", models.names(), key="model", bind="query-params")
     first, second = st.columns(2)
-    p = first.number_input("Tiling factor p", 0, 32, 4, key="p", bind="query-params", help="0 = full precision (fp32), 1 = binary, 2 to 32 = tiled")
+    p = first.number_input(
+        "Tiling factor p",
+        0,
+        32,
+        4,
+        key="p",
+        bind="query-params",
+        help="0 = full precision (fp32), 1 = binary, 2 to 32 = tiled",
+    )
     epochs = second.number_input("Epochs", 1, 1000, 10, key="epochs", bind="query-params")
     st.caption({"fp32": "p = 0: full precision, 32 bits a weight", "binary": "p = 1: binary, one bit a weight"}.get(
         method_of(p), f"p = {p}: layers are {p} copies of one binary tile, 1/{p} of a bit a weight"))  # fmt: skip
@@ -66,7 +79,9 @@ with left, st.container(border=True):
         "Minimum layer size (lambda)", 1, None, None, step=1000, key="lambda", bind="query-params", disabled=p == 0, placeholder=f"{default:,}",
         help=f"Smaller layers are binary, not tiled. Empty: {default:,} weights for this task.",
     )  # fmt: skip
-    seed = second.number_input("Seed", 0, 2**31, 0, key="seed", bind="query-params", help="Equal seeds repeat bit for bit on a CPU.")
+    seed = second.number_input(
+        "Seed", 0, 2**31, 0, key="seed", bind="query-params", help="Equal seeds repeat bit for bit on a CPU."
+    )
     alpha = st.segmented_control(
         "Alpha per", ["tile", "layer"], default="tile", required=True, key="alpha", bind="query-params", disabled=p == 0,
         help="One scale for each copy of the tile, or one for the whole layer",
@@ -77,7 +92,15 @@ with left, st.container(border=True):
     )  # fmt: skip
     config = {"task": task, "model": model, "p": int(p), "min_layer_size": min_layer_size, "alpha": alpha or "tile",
               "alpha_source": source or "separate", "epochs": int(epochs), "seed": int(seed)}  # fmt: skip
-    st.button("Train", type="primary", icon=":material/play_arrow:", key="start", on_click=launch, args=(config,), width="stretch")
+    st.button(
+        "Train",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="start",
+        on_click=launch,
+        args=(config,),
+        width="stretch",
+    )
     st.code(words.train_command(config), language="bash", wrap_lines=True)
 
 with right:
@@ -90,7 +113,9 @@ with right:
     else:
         asked = st.query_params.get("job")
         if asked and asked not in known:
-            st.warning(f"There is no job `{asked}` in `{runs.runs_root()}`; the newest is shown.", icon=":material/link_off:")
+            st.warning(
+                f"There is no job `{asked}` in `{runs.runs_root()}`; the newest is shown.", icon=":material/link_off:"
+            )
         if st.session_state.get("job") not in known:
             st.session_state.pop("job", None)
         running = [name for name, job in known.items() if job.running]

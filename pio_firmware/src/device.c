@@ -134,15 +134,15 @@ static void on_silence(void)
 
 void device_poll(void)
 {
-    int byte;
-    do {
-        byte = tbn_port_read();
-        if (byte < 0) {
-            on_silence();
-            return;
-        }
-        tbn_device_silent = 0;
-    } while (!tbn_frame_push(&tbn_device_reader, (uint8_t)byte));
+    uint32_t wanted;
+    uint8_t *const room = tbn_frame_room(&tbn_device_reader, &wanted);
+    const uint32_t received = tbn_port_read(room, wanted);
+    if (received == 0) {
+        on_silence();
+        return;
+    }
+    tbn_device_silent = 0;
+    tbn_frame_added(&tbn_device_reader, received);
     tbn_frame frame;
     tbn_frame_event event;
     while ((event = tbn_frame_next(&tbn_device_reader, &frame)) != TBN_FRAME_PENDING) {

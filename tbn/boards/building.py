@@ -8,7 +8,7 @@ import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ class Steps:
         try:
             yield lambda text: said.__setitem__(0, text)
         except BaseException as error:
-            self.listener(name, "failed", str(error) or type(error).__name__)
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+            self.listener(name, "failed", reason)
             raise
         self.listener(name, "done", said[0])
 
@@ -147,8 +148,9 @@ def build_in(place: Place, emulated: bool, steps: Steps, limit_seconds: float) -
     """Generate, build and fit; one at a time for a run and board."""
     started = time.monotonic()
     environment = place.board.emulator_environment if emulated else place.board.environment
-    with _alone(place):
+    with ExitStack() as owned:
         with steps.step("generate", "C source of the model") as say:
+            owned.enter_context(_alone(place))
             export = export_run(place.run)
             check_weights(export.weight_bytes, place.board)
             say(f"model {export.model_hash}: {export.weight_bytes:,} bytes of weights in {len(export.layers)} layers")

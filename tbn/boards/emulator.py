@@ -50,6 +50,7 @@ class TcpLine:
         until = time.monotonic() + self.idle_seconds
         while not select.select([self.listener], [], [], LOOK_SECONDS)[0]:
             self._look(until)
+        self._look()
         self.client = self.listener.accept()[0]
         self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,12 +64,13 @@ def flash(
         limit_seconds: for the build.
     """
     steps = Steps(progress)
-    with steps.step("check", "run, board, port and tools") as say:
-        place = place_of(run, board)
-        chosen = ports.choose(place.board, port)
-        check_tools(place.board, ports.is_emulator(chosen))
-        say(f"{place.run.id} for {place.board.title} on {chosen}")
-    with ports.held(_lock(place, chosen), chosen):
+    with ExitStack() as owned:
+        with steps.step("check", "run, board, port and tools") as say:
+            place = place_of(run, board)
+            chosen = ports.choose(place.board, port)
+            check_tools(place.board, ports.is_emulator(chosen))
+            owned.enter_context(ports.held(_lock(place, chosen), chosen))
+            say(f"{place.run.id} for {place.board.title} on {chosen}")
         return _flash(place, chosen, steps, limit_seconds)
 
 

@@ -57,7 +57,11 @@ class Model:
     hertz: int
 
 
-MODELS = {"nucleo_f411re": Model(UC_CPU_ARM_CORTEX_M4, (0x08000000, 512 << 10), (0x20000000, 128 << 10), 0x40004400, 16_000_000)}
+MODELS = {
+    "nucleo_f411re": Model(
+        UC_CPU_ARM_CORTEX_M4, (0x08000000, 512 << 10), (0x20000000, 128 << 10), 0x40004400, 16_000_000
+    )
+}
 
 
 class Machine:
@@ -65,7 +69,8 @@ class Machine:
 
     Attributes:
         instructions: executed since reset, in finished basic blocks and the one that runs.
-        receive_gap: most instructions between two reads of the receiver inside one request (a polled UART must keep up with the line).
+        receive_gap: most instructions between two reads of the receiver inside one request, to within a basic block (a polled UART must keep up
+            with the line).
     """
 
     def __init__(self, board: str, elf: bytes, line: Line) -> None:
@@ -167,10 +172,9 @@ class Machine:
         if register == 0x04:
             if not waiting:
                 return 0
-            now = self.now()
-            if self._last_read is not None:
-                self.receive_gap = max(self.receive_gap, now - self._last_read)
-            self._last_read = now
+            if self._last_read is not None and self.instructions - self._last_read > self.receive_gap:
+                self.receive_gap = self.instructions - self._last_read
+            self._last_read = self.instructions
             self._empty_polls = 0
             byte = self._received[self._position]
             self._position += 1

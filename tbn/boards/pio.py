@@ -22,6 +22,7 @@ BUILD_SECONDS = 900.0  # a first build of a real board fetches its toolchain
 UPLOAD_SECONDS = 180.0
 REGISTRY = ("api.registry.platformio.org", 443)
 REGISTRY_SECONDS = 3.0
+END_SECONDS = 3.0  # to leave when asked to
 NEEDED = {
     "platformio": "platformio",
     "SCons": "scons",
@@ -131,16 +132,20 @@ def check_registry(board: Board) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started in its session (the emulated board has a session of its own and stays)."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if os.name == "nt":
-            process.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-        if process.poll() is not None and number == signal.SIGTERM:
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(3)
+    if os.name == "nt":
+        process.kill()
+        process.wait(END_SECONDS)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+        until = time.monotonic() + END_SECONDS
+        while time.monotonic() < until:
+            os.killpg(process.pid, signal.SIGKILL)  # until nobody is left to be killed
+            process.poll()
+            time.sleep(0.01)
 
 
 def _last_line(text: str) -> str:

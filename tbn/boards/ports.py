@@ -87,7 +87,8 @@ def _checked(board: Board, port: str, ports: tuple[Port, ...]) -> str:
     others = [other for other in list_boards() if found and found.usb_id in other.usb]
     if others and board not in others and not any(other.adapter for other in others):
         raise TBNError(
-            f"on {port} sits a {others[0].title}, not a {board.title}", f"use --board {others[0].name}, or another port"
+            f"the board on {port} is {others[0].title}, not {board.title}",
+            f"use --board {others[0].name}, or another port",
         )
     return port
 

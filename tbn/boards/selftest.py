@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tbn.errors import TBNError
+from tbn.boards.line import BoardError, LineClosed, Stream, open_line
 
 VERSION, HEADER_BYTES, CRC_BYTES = 1, 8, 4
 INFO, INFER, INFO_REPLY, INFER_REPLY, ERROR_REPLY = 0x01, 0x02, 0x81, 0x82, 0xFF
@@ -24,23 +23,6 @@ TOLERANCE = 1e-5  # largest difference from the packed model, relative to the im
 REPLY_SECONDS = 20.0  # for one inference
 BOOT_SECONDS = 10.0  # a board that resets when its port is opened may sit in its boot loader first
 ATTEMPTS = 3
-
-
-class Stream(Protocol):
-    """What is needed of pyserial's port."""
-
-    timeout: float | None
-
-    def read(self, size: int = 1) -> bytes: ...
-    def write(self, data: bytes) -> int | None: ...
-
-
-class BoardError(TBNError):
-    """The board does not answer, or not as it should."""
-
-
-class LineClosed(BoardError):
-    """The serial line is gone."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +95,7 @@ class Device:
         """Send a request until its reply comes; returns the reply's payload."""
         for _ in range(ATTEMPTS):
             self.sequence = self.sequence % 255 + 1
-            self._write(encode(kind, self.sequence, payload))
+            self.stream.write(encode(kind, self.sequence, payload))
             for reply, sequence, content in self._frames(seconds):
                 if sequence == self.sequence and reply == expected:
                     return content
@@ -138,7 +120,7 @@ class Device:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            self.pending += self._read(min(left, 0.5))
+            self.pending += self.stream.read(min(left, 0.5))
 
     def _parse(self) -> Iterator[tuple[int, int, bytes]]:
         data = self.pending
@@ -158,42 +140,28 @@ class Device:
             yield kind, sequence, payload
         del data[: len(data) - data.endswith(b"T")]  # no frame begins in the rest
 
-    def _read(self, seconds: float) -> bytes:
-        import serial
-
-        try:
-            self.stream.timeout = seconds
-            first = self.stream.read(1)
-            waiting = int(getattr(self.stream, "in_waiting", 0))
-            return first + (self.stream.read(waiting) if waiting else b"")
-        except (serial.SerialException, OSError) as error:
-            raise LineClosed(
-                f"the serial line broke: {error}", "is the board still plugged in? flash it again"
-            ) from error
-
-    def _write(self, data: bytes) -> None:
-        import serial
-
-        try:
-            self.stream.write(data)
-        except (serial.SerialException, OSError) as error:
-            raise LineClosed(
-                f"the serial line broke: {error}", "is the board still plugged in? flash it again"
-            ) from error
-
 
 @contextmanager
 def connect(url: str, boot_seconds: float = BOOT_SECONDS) -> Iterator[tuple[Device, Info]]:
     """Open a serial port (or socket:// url), wait until the board answers, close it at the end."""
-    import serial
-
+    stream = _open(url, boot_seconds)
     try:
-        stream: Any = serial.serial_for_url(url, baudrate=115200, timeout=1, write_timeout=10)
-    except (serial.SerialException, OSError) as error:
-        raise BoardError(f"cannot open the port {url}: {error}", "tbn boards lists the ports that are there") from error
-    with stream:
         device = Device(stream)
         yield device, _first_answer(device, boot_seconds)
+    finally:
+        stream.close()
+
+
+def _open(url: str, seconds: float) -> Stream:
+    """After an upload a USB port may be away for a moment."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return open_line(url)
+        except BoardError:
+            if url.startswith("socket://") or time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def _first_answer(device: Device, seconds: float) -> Info:

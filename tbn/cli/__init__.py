@@ -26,12 +26,17 @@ app.add_typer(training.app)
 app.add_typer(firmware.app)
 
 
+def _stop(*_: object) -> None:
+    """Stop as Ctrl-C does. (A process started in the background ignores SIGINT itself.)"""
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     # torch's threads wait asleep, not spinning: ten times faster when the app and a second job share the cores
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         status = app(args=arguments, standalone_mode=False) or 0
         if status == 130:  # typer's answer to Ctrl-C

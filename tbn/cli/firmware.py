@@ -29,7 +29,9 @@ class _Steps:
     def __call__(self, step: str, state: str, message: str) -> None:
         self.progress.step(step, state, message)
         if state != "running":
-            stderr.print(f"{step}: {state}{', ' * bool(message)}{message}", highlight=False, markup=False, soft_wrap=True)
+            stderr.print(
+                f"{step}: {state}{', ' * bool(message)}{message}", highlight=False, markup=False, soft_wrap=True
+            )
 
 
 @app.command()

@@ -207,3 +207,11 @@ def zoo_build(
 
     made = build(out, only, say=lambda line: stderr.print(line, highlight=False))
     emit(as_json, {"built": made}, f"{len(made)} entries trained")
+
+
+@zoo_app.command("table")
+def zoo_table() -> None:
+    """The zoo as a Markdown table, as in README."""
+    from tbn.zoo import table
+
+    print(table())

@@ -43,6 +43,11 @@ class Source:
     def arena_bytes(self) -> int:
         return sum(part.bytes for part in self.arena)
 
+    @property
+    def outputs(self) -> int:
+        """Numbers that the model answers."""
+        return self.layers[-1].rows
+
 
 def generate(steps: tuple[Step, ...], input_count: int, scale: float, offset: float, title: str) -> Source:
     """C source of a network whose raw input is ``input_count`` bytes, each ``raw * scale + offset``."""
@@ -93,11 +98,10 @@ def export_c(packed: nn.Module, task: Any, out_dir: str | Path, fingerprint: str
     raw = torch.from_numpy(np.array(task.test_inputs[:SELF_TEST_IMAGES], np.uint8))
     with torch.no_grad():
         logits = packed(raw.float() * task.scale + task.offset)
-    outputs = source_outputs(source)
-    if tuple(logits.shape) != (len(raw), outputs):
+    if tuple(logits.shape) != (len(raw), source.outputs):
         raise TBNError(f"the model answers {tuple(logits.shape)} for {len(raw)} images", FIX)
     report = ExportReport(
-        folder, source.model_hash, str(task.name), count, outputs, source.weight_bytes, source.arena_bytes, len(raw), source.layers,
+        folder, source.model_hash, str(task.name), count, source.outputs, source.weight_bytes, source.arena_bytes, len(raw), source.layers,
         source.arena, fingerprint,
     )  # fmt: skip
     reference = io.BytesIO()
@@ -112,11 +116,6 @@ def export_c(packed: nn.Module, task: Any, out_dir: str | Path, fingerprint: str
     write_bytes(folder / REFERENCE, reference.getvalue())
     write_json(folder / REPORT, report.to_dict())
     return report
-
-
-def source_outputs(source: Source) -> int:
-    """Numbers that the model answers."""
-    return source.layers[-1].rows
 
 
 def c_float(value: float) -> str:

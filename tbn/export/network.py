@@ -5,7 +5,6 @@ name, because a model that is exported in part would give wrong answers.
 """
 
 import itertools
-import operator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,7 +124,7 @@ def _step(node: fx.Node, modules: dict[str, nn.Module]) -> Step | None:
 def _flattens(node: fx.Node) -> bool:
     start = node.args[1] if len(node.args) > 1 else node.kwargs.get("start_dim", 0)
     end = node.args[2] if len(node.args) > 2 else node.kwargs.get("end_dim", -1)
-    return bool(operator.eq((start, end), (1, -1)))
+    return (start, end) == (1, -1)
 
 
 def _module_step(name: str, module: nn.Module) -> Step | None:

@@ -66,3 +66,26 @@ def build(out: Path | None = None, only: str = "", say: Callable[[str], None] = 
     finally:
         torch.set_num_threads(threads)
     return made
+
+
+def table() -> str:
+    """The zoo as a Markdown table: mean accuracy over the seeds, and bytes of weights."""
+    from tbn.runs import frame
+
+    zoo = frame().query("source == 'zoo' and state == 'complete'")
+    lines = [
+        "| | " + " | ".join(f"{model}: accuracy | bytes of weights" for model in ("MLP", "CNN")) + " |",
+        "|---|---|---|---|---|",
+    ]
+    for p in (0, 1, 2, 4, 8, 16):
+        cells = []
+        for model in ("mlp", "cnn"):
+            rows = zoo[(zoo["model"] == model) & (zoo["p"] == p)]
+            cells += (
+                [f"{100 * rows['accuracy'].mean():.1f} %", f"{rows['weight_bytes'].iloc[0]:,}"]
+                if len(rows)
+                else ["-", "-"]
+            )
+        name = {0: "full precision", 1: "binary (p = 1)"}.get(p, f"tiled, p = {p}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from kernels import bench, dispatch
+from kernels import bench, dispatch, records
 
 FIELDS = {"op": str, "engine": str, "baseline": str, "m": int, "n": int, "batch": int, "p": int, "dtype": str, "median_us": float,
           "min_us": float, "baseline_us": float, "ratio": float, "repeats": int}  # fmt: skip
@@ -23,7 +23,7 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     threads = torch.get_num_threads()
     monkeypatch.setattr(bench, "SHAPES", ((32, 24), (16, 8)))
     monkeypatch.setattr(bench, "SAMPLE_SECONDS", 1e-4)
-    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(records, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     yield
     torch.set_num_threads(threads)
@@ -61,12 +61,12 @@ def test_json_is_the_only_thing_on_stdout_and_is_what_was_saved(tmp_path: Path, 
 def test_full_run_is_saved_under_the_name_of_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--threads", "1"]) == 0
     shown = capsys.readouterr()
-    [path] = bench.RESULTS.iterdir()
+    [path] = records.RESULTS.iterdir()
     record = json.loads(path.read_text())
     check_record(record)
     assert {row["p"] for row in record["rows"]} == {2, 4, 8, 16}
     slug = re.sub(r"[^a-z0-9]+", "-", record["machine"].lower()).strip("-")
-    assert path.name == f"cpu-{slug}-1-threads.json"
+    assert path.name == f"cpu-{slug}-1-thread.json"
     assert str(path) in shown.err
     for line in ("32x24 batch 64: torch fp32 linear", "compute-once (torch)", "not measured here: cuda: no GPU on this machine"):
         assert line in shown.out
@@ -76,7 +76,7 @@ def test_full_run_is_saved_under_the_name_of_the_machine(capsys: pytest.CaptureF
 
 def test_quick_run_is_saved_only_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--quick"]) == 0
-    assert not bench.RESULTS.exists()
+    assert not records.RESULTS.exists()
     assert "name a file with --out" in capsys.readouterr().err
 
 
@@ -101,16 +101,16 @@ def test_foreign_file_is_left_alone_and_nothing_is_measured(
 
 
 def test_another_number_of_threads_is_another_result(tmp_path: Path) -> None:
-    record = bench.describe("cpu", True, "") | {"threads": 1}
-    bench.save(record, tmp_path / "result.json")
-    with pytest.raises(bench.BenchError, match="holds something else"):
-        bench.save(record | {"threads": 2}, tmp_path / "result.json")
+    record = records.describe("cpu", True, "") | {"threads": 1}
+    records.save(record, tmp_path / "result.json")
+    with pytest.raises(records.BenchError, match="holds something else"):
+        records.save(record | {"threads": 2}, tmp_path / "result.json")
 
 
 def test_disk_full_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "result.json"
-    record = bench.describe("cpu", True, "")
-    bench.save(record, out)
+    record = records.describe("cpu", True, "")
+    records.save(record, out)
     before = out.read_text()
 
     def full(self: Path, data: str) -> int:
@@ -119,15 +119,15 @@ def test_disk_full_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(bench.BenchError, match=r"cannot write .* \(No space left on device\); name another file"):
-        bench.save(record | {"quick": False}, out)
+    with pytest.raises(records.BenchError, match=r"cannot write .* \(No space left on device\); name another file"):
+        records.save(record | {"quick": False}, out)
     assert out.read_text() == before and list(tmp_path.iterdir()) == [out]
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(bench.BenchError, match="cannot write"):
-        bench.save(bench.describe("cpu", True, ""), tmp_path / "file" / "result.json")
+    with pytest.raises(records.BenchError, match="cannot write"):
+        records.save(records.describe("cpu", True, ""), tmp_path / "file" / "result.json")
 
 
 def test_wrong_answers_are_not_timed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,6 +135,15 @@ def test_wrong_answers_are_not_timed(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(dispatch, "linear_torch", lambda x, layer, bias=None: right(x, layer, bias) * 1.001)
     assert bench.main(["--quick"]) == 1
     assert "compute-once (torch) is wrong at 32x24, p=4" in capsys.readouterr().err
+
+
+def test_a_busy_machine_is_told_and_recorded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for load, busy in ((3.456, True), (0.1, False)):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert bench.main(["--quick", "--json"]) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["load"] == round(load, 2)
+        assert ("this machine is busy (load 3.46)" in shown.err) == busy
 
 
 def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +156,7 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_machine_name_is_the_processor_and_not_the_host() -> None:
-    name = bench.machine_name("cpu")
+    name = records.machine_name("cpu")
     assert re.search(r"\d+ cores?$", name) and len(name) > len(", 2 cores")
     import socket
 
@@ -162,11 +171,17 @@ def test_samples_are_taken_in_turn() -> None:
     assert order == list("aabb" + "ab" * 3)
 
 
+def test_a_long_case_gets_five_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "CASE_SECONDS", 0.0)
+    assert len(bench.sample_cpu({"a": lambda: torch.zeros(1)}, rounds=31, seconds=1e-9)["a"]) == 5
+    assert len(bench.sample_cpu({"a": lambda: torch.zeros(1)}, rounds=3, seconds=1e-9)["a"]) == 3
+
+
 @pytest.mark.parametrize("path", sorted((Path(bench.__file__).parent / "results").glob("*.json")), ids=lambda path: path.name)
 def test_committed_results_follow_the_schema(path: Path) -> None:
     record = json.loads(path.read_text())
     check_record(record)
-    assert bench.default_path(record).name == path.name
+    assert records.default_path(record).name == path.name
 
 
 @pytest.mark.gpu

@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_layers import geometries, layer, relative_error
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from kernels import dispatch
 from kernels.layout import TileGeometry
 from kernels.reference import dense_weight, tiled_linear
+from tests.kernels.kernel_layers import geometries, layer, relative_error
 
 
 @settings(deadline=None, max_examples=150)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_layers import geometries, layer, loop_weight
 
 from kernels.layout import TileGeometry, pack_bits, packed_length, unpack_bits
+from tests.kernels.kernel_layers import geometries, layer, loop_weight
 
 
 @settings(deadline=None, max_examples=60)

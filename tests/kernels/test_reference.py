@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_layers import geometries, layer, loop_weight
 
 from kernels.layout import TileGeometry
 from kernels.reference import dense_weight, tiled_linear
+from tests.kernels.kernel_layers import geometries, layer, loop_weight
 
 
 @settings(deadline=None, max_examples=60)

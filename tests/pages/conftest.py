@@ -20,7 +20,16 @@ def write_run(root: Path, p: int, seed: int = 0, accuracy: float = 0.8, task: st
     """A finished run of the 784-128-10 network with tiling factor p."""
     folder = root / f"{task}-mlp-{p}-s{seed}"
     folder.mkdir(parents=True)
-    config = {"task": task, "model": "mlp", "p": p, "alpha": "tile", "alpha_source": "separate", "min_layer_size": 64000, "seed": seed, "epochs": 2}
+    config = {
+        "task": task,
+        "model": "mlp",
+        "p": p,
+        "alpha": "tile",
+        "alpha_source": "separate",
+        "min_layer_size": 64000,
+        "seed": seed,
+        "epochs": 2,
+    }
     layers: list[dict[str, Any]] = []
     for name, shape in LAYERS:
         weights = math.prod(shape)
@@ -29,14 +38,29 @@ def write_run(root: Path, p: int, seed: int = 0, accuracy: float = 0.8, task: st
         layers.append({
             "name": name, "kind": "linear", "shape": list(shape), "weights": weights, "p": factor, "q": weights // max(factor, 1),
             "status": {0: "fp32", 1: "binary"}.get(factor, "tiled"), "tile_bits": bits, "alpha_bits": alphas, "weight_bits": bits + alphas,
-            "bytes": (bits + alphas) // 8, "bits_per_weight": (bits + alphas) / weights, "macs_dense": weights, "macs_computed": weights // max(factor, 1),
+            "bytes": (bits + alphas) // 8, "bits_per_weight": (bits + alphas) / weights,
+            "macs_dense": weights, "macs_computed": weights // max(factor, 1),
         })  # fmt: skip
-    total = {name: sum(layer[name] for layer in layers) for name in ("weights", "weight_bits", "macs_dense", "macs_computed")}
+    total = {
+        name: sum(layer[name] for layer in layers) for name in ("weights", "weight_bits", "macs_dense", "macs_computed")
+    }
     size = {
-        **total, "weight_bytes": total["weight_bits"] // 8, "fp32_bytes": 4 * total["weights"], "other_bytes": 0, "total_bytes": total["weight_bits"] // 8,
+        **total, "weight_bytes": total["weight_bits"] // 8, "fp32_bytes": 4 * total["weights"],
+        "other_bytes": 0, "total_bytes": total["weight_bits"] // 8,
         "bits_per_weight": total["weight_bits"] / total["weights"], "compression": 32 * total["weights"] / total["weight_bits"], "layers": layers,
     }  # fmt: skip
-    lines = [{"epoch": e, "train_loss": 1 / e, "test_loss": 1 / e, "train_accuracy": 0.5, "test_accuracy": accuracy, "lr": 0.1, "seconds": 1} for e in (1, 2)]
+    lines = [
+        {
+            "epoch": e,
+            "train_loss": 1 / e,
+            "test_loss": 1 / e,
+            "train_accuracy": 0.5,
+            "test_accuracy": accuracy,
+            "lr": 0.1,
+            "seconds": 1,
+        }
+        for e in (1, 2)
+    ]
     result = {
         "run": folder.name, "task": {"name": task, "source": "embedded 5,000/1,000"}, "model": "mlp", "size": size, "seconds": 2.0,
         "metrics": {"accuracy": accuracy, "loss": 0.5}, "provenance": {"date": "2026-11-23T00:00:00+00:00", "machine": "Linux", "cpu": "a processor"},
@@ -51,6 +75,7 @@ def write_run(root: Path, p: int, seed: int = 0, accuracy: float = 0.8, task: st
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty runs folder, and no zoo."""
     monkeypatch.setenv("TBN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TBN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(runs, "zoo_root", lambda: tmp_path / "zoo")
     monkeypatch.chdir(ROOT)
     return tmp_path / "runs"

@@ -55,13 +55,18 @@ def test_broken_folders_are_named_and_left_out(page: str, trained: Path, open_pa
 def test_tradeoff_by_address(trained: Path, open_page: Open) -> None:
     app = open_page(run="fashion_mnist-mlp-4-s1", size="bits per weight")
     assert app.subheader[0].value == "mlp, p = 4, seed 1"
-    assert [(m.label, m.value) for m in app.metric] == [("Test accuracy", "85.00%"), ("Weights", "3,316 B"), ("Bits a weight", "0.261")]
+    assert [(m.label, m.value) for m in app.metric] == [
+        ("Test accuracy", "85.00%"),
+        ("Weights", "3,316 B"),
+        ("Bits a weight", "0.261"),
+    ]
     assert "84.50% ± 0.71% over 2 seeds" in words(app)
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)
     assert figure["layout"]["xaxis"]["title"]["text"] == "Stored bits a weight (log2 axis)"
-    assert "tbn train --task fashion_mnist --model mlp --p 4 --min-layer-size 64000 --alpha tile --alpha-source separate --epochs 2 --seed 1" in [
-        code.value for code in app.code
-    ]
+    assert (
+        "tbn train --task fashion_mnist --model mlp --p 4 --min-layer-size 64000 --alpha tile --alpha-source separate --epochs 2 --seed 1"
+        in [code.value for code in app.code]
+    )
 
 
 def test_tradeoff_table_lists_every_run_and_marks_the_front(trained: Path, open_page: Open, add_run: Add) -> None:
@@ -100,7 +105,10 @@ def test_charts_are_said_in_words(trained: Path, open_page: Open) -> None:
 def test_train_shows_its_command_and_starts_a_job(folder: Path, open_page: Open) -> None:
     app = open_page("pages/run/train.py", task="digits", p="4", epochs="1", **{"lambda": "1000"})
     command = app.code[0].value
-    assert command == "tbn train --task digits --model mlp --p 4 --min-layer-size 1000 --alpha tile --alpha-source separate --epochs 1 --seed 0"
+    assert (
+        command
+        == "tbn train --task digits --model mlp --p 4 --min-layer-size 1000 --alpha tile --alpha-source separate --epochs 1 --seed 0"
+    )
     app.button(key="start").click().run()
     (job,) = jobs.every(folder)
     assert job.kind == "train" and job.argv[:3] == ("train", "--task", "digits") and "--json" in job.argv
@@ -122,7 +130,7 @@ def test_a_refused_training_is_a_sentence_with_its_fix(folder: Path, open_page: 
     while jobs.status(job.folder).running:
         time.sleep(0.2)
     told = open_page("pages/run/train.py").error[0].value
-    assert "tiles nothing" in told and "**What to do:**" in told and "Traceback" not in told
+    assert told.startswith("p=4 tiles nothing") and "**What to do:**" in told and "Traceback" not in told
 
 
 def test_a_killed_training_has_failed_and_can_go_on(folder: Path, open_page: Open) -> None:
@@ -144,12 +152,33 @@ def test_a_killed_training_has_failed_and_can_go_on(folder: Path, open_page: Ope
     assert not open_page("pages/run/train.py").error
 
 
-def test_kernels_say_what_was_not_measured(folder: Path, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_say_what_was_not_measured(
+    folder: Path, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pages.parts.data.RESULTS", tmp_path)
     app = open_page("pages/explore/kernels.py")
     assert "not measured here" in app.info[0].value and "kernels.bench --device cpu" in app.code[0].value
-    row = {"op": "linear", "engine": "once", "baseline": "fp32", "m": 4, "n": 4, "batch": 1, "p": 2, "median_us": 1, "baseline_us": 2, "ratio": 2.0, "repeats": 5}
-    record = {"device": "cpu", "machine": "A processor", "date": "2026-11-23", "versions": {"torch": "2"}, "threads": 1, "rows": [row]}
+    row = {
+        "op": "linear",
+        "engine": "once",
+        "baseline": "fp32",
+        "m": 4,
+        "n": 4,
+        "batch": 1,
+        "p": 2,
+        "median_us": 1,
+        "baseline_us": 2,
+        "ratio": 2.0,
+        "repeats": 5,
+    }
+    record = {
+        "device": "cpu",
+        "machine": "A processor",
+        "date": "2026-11-23",
+        "versions": {"torch": "2"},
+        "threads": 1,
+        "rows": [row],
+    }
     (tmp_path / "a.json").write_text(json.dumps(record))
     (tmp_path / "broken.json").write_text("{")
     app = open_page("pages/explore/kernels.py")
@@ -157,7 +186,9 @@ def test_kernels_say_what_was_not_measured(folder: Path, open_page: Open, tmp_pa
     assert "not measured here" in open_page("pages/explore/kernels.py", device="GPU (CUDA)").info[0].value
 
 
-def test_a_bug_is_one_sentence_and_no_traceback(trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_sentence_and_no_traceback(
+    trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ValueError("a bug")
 
@@ -173,6 +204,81 @@ def test_no_page_loads_torch(trained: Path) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, timeout=120)
+
+
+def flash_job(folder: Path, state: str, **files: object) -> None:
+    """What a flash on the emulated board leaves in its folder."""
+    steps = [{"name": name, "state": "done", "message": ""} for name in ("check", "generate", "build")]
+    steps += [
+        {"name": "fit", "state": state, "message": "too big"},
+        {"name": "flash", "state": "waiting", "message": ""},
+    ]
+    job = {
+        "kind": "flash",
+        "argv": ["flash", folder.parents[1].name],
+        "pid": 1,
+        "started": 1.0,
+        "ended": 3.0,
+        "returncode": int(state == "failed"),
+    }
+    folder.mkdir(parents=True)
+    for name, value in {"job.json": job, "progress.json": {"fraction": 0.6, "steps": steps}, **files}.items():
+        (folder / name).write_text(json.dumps(value))
+
+
+def test_a_failed_flash_shows_its_step_cause_and_fix(trained: Path, open_page: Open) -> None:
+    folder = trained / "fashion_mnist-mlp-4-s0" / "firmware" / "nucleo_f411re"
+    flash_job(
+        folder,
+        "failed",
+        **{"output.txt": {"error": "the firmware is 10 bytes too big for the flash", "fix": "take a larger p"}},
+    )
+    app = open_page("pages/deploy/firmware.py", run="fashion_mnist-mlp-4-s0")
+    assert app.error[0].value == "The firmware is 10 bytes too big for the flash.  \n**What to do:** take a larger p."
+    assert ":red[:material/error:] **fit**" in words(
+        app
+    ) and ":gray[:material/radio_button_unchecked:] **flash**" in words(app)
+    assert "tbn flash fashion_mnist-mlp-4-s0 --board nucleo_f411re --port emulator" in [code.value for code in app.code]
+
+
+def test_a_flash_that_is_done_shows_the_board_s_report(trained: Path, open_page: Open) -> None:
+    built = {"run": "fashion_mnist-mlp-4-s0", "flash_bytes": 9000, "flash_limit_bytes": 524288, "ram_bytes": 5000, "ram_limit_bytes": 131072,
+             "stack_reserve_bytes": 4096, "linked_weight_bytes": 3316}  # fmt: skip
+    report = {"build": built, "port": "emulator", "passed": 32, "total": 32, "max_difference": 3e-7, "ticks": 123456, "tick_unit": "instructions",
+              "seconds": 4.2, "date": "2026-11-23T00:00:00"}  # fmt: skip
+    flash_job(trained / "fashion_mnist-mlp-4-s0" / "firmware" / "nucleo_f411re", "done", **{"report.json": report})
+    app = open_page("pages/deploy/firmware.py", run="fashion_mnist-mlp-4-s0")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown == {
+        "Self-test": "32/32",
+        "Flash": "9,000 B",
+        "RAM": "5,000 B",
+        "Instructions per inference": "123,456",
+    }
+
+
+def test_a_board_with_no_port_cannot_be_flashed(
+    trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tbn.boards.ports.list_ports", lambda: ())
+    monkeypatch.setattr("tbn.boards.list_ports", lambda: (), raising=False)
+    app = open_page("pages/deploy/firmware.py", board="uno")
+    assert app.button(key="flash").disabled and "Plug the Arduino Uno R3 in" in words(app)
+
+
+def test_a_missing_package_is_a_sentence(trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial.tools.list_ports", None)
+    assert "is not installed" in open_page("pages/deploy/firmware.py").error[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_drawn_in_a_second(page: str, trained: Path, open_page: Open) -> None:
+    app, seconds = open_page(page), []
+    for _ in range(4):
+        begun = time.process_time()  # of this process: the machine's other work does not count
+        app.run()
+        seconds.append(time.process_time() - begun)
+    assert min(seconds) < 1.0
 
 
 def test_house_rules() -> None:

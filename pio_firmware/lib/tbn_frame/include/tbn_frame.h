@@ -40,7 +40,7 @@ typedef struct {
     uint8_t type;
     uint8_t sequence;
     uint16_t length;
-    const uint8_t *payload; /* in the reader's buffer, valid until the next byte is pushed */
+    const uint8_t *payload; /* in the reader's buffer, valid until the next tbn_frame_next */
 } tbn_frame;
 
 typedef struct {
@@ -56,8 +56,11 @@ typedef enum { TBN_FRAME_PENDING, TBN_FRAME_READY, TBN_FRAME_DAMAGED } tbn_frame
 /* `buffer` holds the longest frame: TBN_FRAME_OVERHEAD + longest payload. */
 void tbn_frame_reader_init(tbn_frame_reader *reader, uint8_t *buffer, uint32_t capacity);
 
-/* Add a byte that came in. When it says 1, call tbn_frame_next until that says TBN_FRAME_PENDING, then push the next byte. */
-int tbn_frame_push(tbn_frame_reader *reader, uint8_t byte);
+/* Where the next bytes belong, and how many are wanted (at least one). */
+uint8_t *tbn_frame_room(const tbn_frame_reader *reader, uint32_t *bytes);
+
+/* So many bytes were put there. Call tbn_frame_next until it says TBN_FRAME_PENDING, then ask for room again. */
+void tbn_frame_added(tbn_frame_reader *reader, uint32_t bytes);
 
 /* TBN_FRAME_READY: `frame` is filled in. TBN_FRAME_DAMAGED: a frame with a wrong CRC was dropped; its sequence number is in `frame`. */
 tbn_frame_event tbn_frame_next(tbn_frame_reader *reader, tbn_frame *frame);

@@ -31,13 +31,15 @@ void tbn_frame_reader_init(tbn_frame_reader *reader, uint8_t *buffer, uint32_t c
     reader->wanted = TBN_FRAME_HEADER_BYTES;
 }
 
-int tbn_frame_push(tbn_frame_reader *reader, uint8_t byte)
+uint8_t *tbn_frame_room(const tbn_frame_reader *reader, uint32_t *bytes)
 {
-    if (reader->count < reader->capacity) {
-        reader->buffer[reader->count] = byte;
-        reader->count++;
-    }
-    return reader->count >= reader->wanted;
+    *bytes = reader->wanted - reader->count;
+    return reader->buffer + reader->count;
+}
+
+void tbn_frame_added(tbn_frame_reader *reader, uint32_t bytes)
+{
+    reader->count += bytes;
 }
 
 tbn_frame_event tbn_frame_next(tbn_frame_reader *reader, tbn_frame *frame)

@@ -14,7 +14,7 @@ enum { TBN_PORT_BAUD = 115200 };
 typedef enum { TBN_TICKS_CORE_CLOCK = 0, TBN_TICKS_MICROSECONDS = 1 } tbn_tick_unit;
 
 void tbn_port_init(void);
-int tbn_port_read(void); /* the next byte received, 0 .. 255; -1 when there is none yet */
+uint32_t tbn_port_read(uint8_t *to, uint32_t most); /* takes the bytes that have come in; how many, 0 when none has */
 void tbn_port_write(uint8_t byte);
 uint32_t tbn_port_ticks(void); /* wraps at 2^32 */
 tbn_tick_unit tbn_port_tick_unit(void);

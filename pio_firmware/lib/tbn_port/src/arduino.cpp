@@ -9,9 +9,17 @@ void tbn_port_init(void)
     Serial.begin(TBN_PORT_BAUD);
 }
 
-int tbn_port_read(void)
+uint32_t tbn_port_read(uint8_t *to, uint32_t most)
 {
-    return Serial.read();
+    uint32_t count = 0;
+    while (count < most) {
+        const int byte = Serial.read();
+        if (byte < 0) {
+            break;
+        }
+        to[count++] = (uint8_t)byte;
+    }
+    return count;
 }
 
 void tbn_port_write(uint8_t byte)

@@ -37,13 +37,13 @@ void tbn_port_init(void)
     DWT_CTRL |= 1u;
 }
 
-int tbn_port_read(void)
+uint32_t tbn_port_read(uint8_t *to, uint32_t most)
 {
-    const uint32_t status = USART2_SR;
-    if ((status & (SR_RECEIVED | SR_OVERRUN)) == 0) {
-        return -1;
+    uint32_t count = 0;
+    while (count < most && (USART2_SR & (SR_RECEIVED | SR_OVERRUN)) != 0) {
+        to[count++] = (uint8_t)(USART2_DR & 0xFFu); /* reading status, then data, clears an overrun too; the CRC finds the lost byte */
     }
-    return (int)(USART2_DR & 0xFFu); /* reading status, then data, clears an overrun too; the CRC finds the lost byte */
+    return count;
 }
 
 void tbn_port_write(uint8_t byte)

@@ -5,7 +5,7 @@ import os
 import sys
 from os.path import join
 
-from SCons.Script import AlwaysBuild, Builder, Default, DefaultEnvironment
+from SCons.Script import COMMAND_LINE_TARGETS, AlwaysBuild, Builder, Default, DefaultEnvironment
 
 env = DefaultEnvironment()
 board = env.BoardConfig()
@@ -83,8 +83,12 @@ env.Append(
     },
 )
 
-program = env.BuildProgram()
-images = [program, env.ElfToBin(join("$BUILD_DIR", "${PROGNAME}"), program)]
+if "nobuild" in COMMAND_LINE_TARGETS:  # upload what the last build left
+    program = join("$BUILD_DIR", "${PROGNAME}.elf")
+    images = [program]
+else:
+    program = env.BuildProgram()
+    images = [program, env.ElfToBin(join("$BUILD_DIR", "${PROGNAME}"), program)]
 AlwaysBuild(env.Alias("nobuild", images))
 buildprog = env.Alias("buildprog", images)
 size = env.AddPlatformTarget(

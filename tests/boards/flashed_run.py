@@ -1,0 +1,23 @@
+"""What the fixture ``flashed`` is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tbn.boards import FlashReport
+
+
+@dataclass(frozen=True)
+class Flashed:
+    """A run on the emulated board: its report, the steps as they were told, and where its firmware lies."""
+
+    run: Path
+    report: FlashReport
+    events: list[tuple[str, str, str]]
+
+    @property
+    def folder(self) -> Path:
+        return self.run / "firmware" / "nucleo_f411re"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "pio" / "emulator.json"

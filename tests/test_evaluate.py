@@ -1,0 +1,84 @@
+"""One answer, everywhere: every engine gives the trained model's logits."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tbn import TBNError, runs
+from tbn.evaluate import deployed_model, evaluate, latent_model, logits_of, task_of
+
+
+@pytest.mark.parametrize("kind", ["tiled", "binary", "cnn"])
+def test_packed_equals_latent(trained, kind):
+    found = evaluate(trained[kind], "packed")
+    assert found.max_relative_difference < 1e-5 and found.reference == "latent"
+    assert found.accuracy == runs.Run(trained[kind]).result["metrics"]["accuracy"] == evaluate(trained[kind], "latent").accuracy
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("kind", ["tiled", "binary", "fp32"])
+def test_generated_c_equals_latent(trained, kind):
+    found = evaluate(trained[kind], "c")
+    assert found.max_relative_difference < 1e-5 and found.samples == 1000
+    assert found.accuracy == runs.Run(trained[kind]).result["metrics"]["accuracy"]
+
+
+@pytest.mark.board
+def test_the_board_equals_latent_and_counts_instructions(trained):
+    found = evaluate(trained["tiled"], "board", limit=40)
+    same = evaluate(trained["tiled"], "latent", limit=40)
+    assert found.max_relative_difference < 1e-5 and found.accuracy == same.accuracy and found.samples == 40
+    assert found.instructions is not None and 26_368 < found.instructions < 5 * 26_368  # 26,368 multiply-accumulates
+
+
+@pytest.mark.board
+@pytest.mark.parametrize("engine", ["c", "board"])
+def test_a_cnn_has_no_firmware_yet_and_says_so(trained, engine):
+    with pytest.raises(TBNError, match="conv1") as caught:
+        evaluate(trained["cnn"], engine)
+    assert caught.value.fix
+
+
+def test_a_zoo_entry_is_compared_with_its_packed_model():
+    found = evaluate("fashion_mnist-mlp-p4-s0", "packed")
+    assert found.reference == "packed" and found.max_difference == 0
+    with pytest.raises(TBNError, match="keeps no latent weights; use --engine packed"):
+        evaluate("fashion_mnist-mlp-p4-s0", "latent")
+    assert found.accuracy == runs.find("fashion_mnist-mlp-p4-s0").result["metrics"]["accuracy"]
+
+
+def test_other_data_than_it_was_trained_on(trained, tmp_path):
+    shutil.copytree(trained["tiled"], tmp_path / "run")
+    path = tmp_path / "run" / "result.json"
+    path.write_text(path.read_text().replace("embedded subset, the first 5,000", "full set of another planet, 5,000"))
+    with pytest.raises(TBNError, match="was trained on the full set of another planet.*bring the data back"):
+        task_of(runs.Run(tmp_path / "run"))
+
+
+def test_bad_input(trained):
+    with pytest.raises(TBNError, match="unknown engine 'magic'; choose one of latent, packed"):
+        evaluate(trained["tiled"], "magic")
+    with pytest.raises(TBNError, match="limit=0 leaves no test input"):
+        evaluate(trained["tiled"], limit=0)
+    with pytest.raises(TBNError, match="full precision: there is nothing packed"):
+        evaluate(trained["fp32"], "packed")
+
+
+def test_without_a_gpu_triton_says_so(trained, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(TBNError, match="needs an NVIDIA GPU"):
+        evaluate(trained["tiled"], "triton")
+
+
+@pytest.mark.gpu
+def test_triton_equals_latent(trained):
+    assert evaluate(trained["tiled"], "triton").max_relative_difference < 1e-5
+
+
+def test_the_latent_model_is_rebuilt_from_the_folder(trained):
+    run = runs.Run(trained["tiled"])
+    task = task_of(run)
+    np.testing.assert_allclose(
+        logits_of(latent_model(run), task, 10), logits_of(deployed_model(run), task, 10), rtol=1e-4, atol=1e-5
+    )

@@ -1,0 +1,50 @@
+"""README's Python runs, its commands exist, and its pictures and links are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import tbn
+from tbn.cli import app
+
+ROOT = Path(tbn.__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
+
+
+def test_python_blocks_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert (tmp_path / "model.safetensors").stat().st_size < 60_000
+
+
+def test_commands_and_options_exist():
+    commands = typer.main.get_command(app).commands
+    found = re.findall(r"^tbn (\w+)(.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
+    assert len(found) >= 6
+    for name, rest in found:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[\w-]+", rest)) <= known, name
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([\w-]+)", TEXT, re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))))
+def test_links_and_pictures_are_there(target):
+    assert (ROOT / target).is_file()
+
+
+def test_files_of_the_architecture_are_there():
+    table = TEXT.split("## Architecture")[1].split("## ")[0]
+    for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        names = re.findall(r"`([^`]+)`", cell)
+        folder = Path(names[0]).parts[0]
+        for name in names:
+            assert any((base / name).exists() for base in (ROOT, ROOT / folder)), name
