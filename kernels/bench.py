@@ -33,7 +33,7 @@ SHAPES = ((3072, 768), (768, 3072), (4096, 4096), (784, 128))
 CUDA_SHAPES = (*SHAPES, (14336, 4096))
 SAMPLE_SECONDS = 0.01
 CASE_SECONDS = 15.0
-BUSY = 1.0  # processes of others that want to run
+BUSY = 1.5  # processes that want to run; an own run just before counts for one
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 Calls = dict[str, Callable[[], Tensor]]
 
@@ -78,7 +78,9 @@ def sample_cuda(calls: Calls, rounds: int) -> dict[str, list[float]]:
     return samples
 
 
-def calls_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dtype, device: str) -> tuple[Calls, dict[str, tuple[str, int]]]:
+def calls_of(
+    m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dtype, device: str
+) -> tuple[Calls, dict[str, tuple[str, int]]]:
     """The baseline ("dense") and each engine at each p; and engine and p of each name. Wrong answers raise."""
     torch.manual_seed(0)
     x = torch.randn(batch, n, device=device, dtype=dtype)
@@ -93,21 +95,29 @@ def calls_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dt
         def memory_only(tile: Tensor = tile, alphas: Tensor = alphas, geometry: TileGeometry = geometry) -> Tensor:
             return F.linear(x, dense_weight(tile, alphas, geometry).to(dtype))
 
-        engines: Calls = {"compute-once (torch)": partial(dispatch.linear_torch, x, layer), "memory-only (torch)": memory_only}
+        engines: Calls = {
+            "compute-once (torch)": partial(dispatch.linear_torch, x, layer),
+            "memory-only (torch)": memory_only,
+        }
         if dispatch.uses_triton(x):
             engines["compute-once (triton)"] = partial(dispatch.linear, x, layer)
         expected = F.linear(x, weight)
         for engine, call in engines.items():
             error = float((call() - expected).abs().max() / expected.abs().max())
             if not error < TOLERANCE[dtype]:
-                raise records.BenchError(f"{engine} is wrong at {m}x{n}, p={p}, {dtype}: relative error {error:.1e}", "run `pytest tests/kernels`")
+                raise records.BenchError(
+                    f"{engine} is wrong at {m}x{n}, p={p}, {dtype}: relative error {error:.1e}",
+                    "run `pytest tests/kernels`",
+                )
             names[f"{engine} p={p}"] = engine, p
             calls[f"{engine} p={p}"] = call
         calls["dense"] = partial(F.linear, x, weight)
     return calls, names
 
 
-def rows_of(m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dtype, device: str, rounds: int) -> list[records.Record]:
+def rows_of(
+    m: int, n: int, batch: int, factors: Sequence[int], dtype: torch.dtype, device: str, rounds: int
+) -> list[records.Record]:
     """Time one shape and batch: a row for each engine and p."""
     calls, names = calls_of(m, n, batch, factors, dtype, device)
     samples = sample_cuda(calls, rounds) if device == "cuda" else sample_cpu(calls, rounds, SAMPLE_SECONDS)
@@ -139,18 +149,35 @@ def measure(device: str, quick: bool) -> list[records.Record]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m kernels.bench", description="Time the compute-once layer against the dense one on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m kernels.bench", description="Time the compute-once layer against the dense one on this machine."
+    )
     parser.add_argument("--quick", action="store_true", help="p = 4 and 8 and few repeats; saved only with --out")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to save (default: kernels/results/<device>-<machine>-<threads>.json)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to save (default: kernels/results/<device>-<machine>-<threads>.json)",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu", help="default: the GPU if any")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="default: the GPU if any",
+    )
     args = parser.parse_args(argv)
     if args.threads is not None:
         if args.threads < 1:
             parser.error(f"argument --threads: must be 1 or more, got {args.threads}")
         torch.set_num_threads(args.threads)
-    options = [*["--quick"] * args.quick, "--device", args.device, *(["--threads", str(args.threads)] if args.threads else [])]
+    options = [
+        *["--quick"] * args.quick,
+        "--device",
+        args.device,
+        *(["--threads", str(args.threads)] if args.threads else []),
+    ]
     command = " ".join(["python -m kernels.bench", *options])
     try:
         found = records.describe(args.device, args.quick, command)
@@ -158,14 +185,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if path is not None:
             records.claim(found, path)
         if (found["load"] or 0) > BUSY:
-            print(f"this machine is busy (load {found['load']}): the ratios will be off; run it again when it is quiet", file=sys.stderr)
+            print(
+                f"this machine is busy (load {found['load']}): the ratios will be off; run it again when it is quiet",
+                file=sys.stderr,
+            )
         found["rows"] = measure(args.device, args.quick)
         if path is not None:
             records.save(found, path)
         print(json.dumps(found) if args.json else records.table(found))
         print(f"saved to {path}" if path else "quick run, not saved: name a file with --out", file=sys.stderr)
     except records.BenchError as error:
-        print(json.dumps({"error": error.message, "fix": error.fix}) if args.json else error, file=sys.stdout if args.json else sys.stderr)
+        print(
+            json.dumps({"error": error.message, "fix": error.fix}) if args.json else error,
+            file=sys.stdout if args.json else sys.stderr,
+        )
         return 1
     return 0
 

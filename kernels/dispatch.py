@@ -62,7 +62,9 @@ class Prepared:
             if self.dense:
                 return dense_weight(self.tile, self.alphas, self.geometry).to(self.dtype)
             signs = unpack_bits(self.tile, self.geometry.tile_length, self.dtype)
-            rows = signs.repeat(self.geometry.tiles_per_copy).reshape(self.geometry.distinct_rows, self.geometry.row_length)
+            rows = signs.repeat(self.geometry.tiles_per_copy).reshape(
+                self.geometry.distinct_rows, self.geometry.row_length
+            )
             if not self.in_pieces:
                 return rows
             weight = rows.new_zeros(self.computed_rows, self.geometry.row_length)
@@ -75,7 +77,12 @@ class Prepared:
         """(g, K) the alpha of each copy of each row of ``weight``; not for a ``dense`` layer."""
         with torch.inference_mode(False), torch.no_grad():
             if not self.in_pieces:
-                return self.alphas.expand(self.geometry.copies)[:, None].expand(-1, self.computed_rows).to(self.dtype).contiguous()
+                return (
+                    self.alphas.expand(self.geometry.copies)[:, None]
+                    .expand(-1, self.computed_rows)
+                    .to(self.dtype)
+                    .contiguous()
+                )
             tiles = torch.tensor([piece[3] for piece in self.geometry.pieces], device=self.tile.device)
             copies = torch.arange(self.geometry.copies, device=self.tile.device)[:, None] * self.geometry.tiles_per_copy
             return self.alphas[copies + tiles].to(self.dtype)
@@ -84,7 +91,11 @@ class Prepared:
     def piece_rows(self) -> Tensor | None:
         """(K,) int64, the distinct row that each piece belongs to; None where a piece is a whole row."""
         with torch.inference_mode(False):
-            return torch.tensor([piece[0] for piece in self.geometry.pieces], device=self.tile.device) if self.in_pieces else None
+            return (
+                torch.tensor([piece[0] for piece in self.geometry.pieces], device=self.tile.device)
+                if self.in_pieces
+                else None
+            )
 
     @cached_property
     def planes(self) -> Tensor:
@@ -151,7 +162,11 @@ def _has_triton() -> bool:
 def uses_triton(x: Tensor) -> bool:
     """Whether ``linear`` may take the Triton kernel for this input: CUDA, a dtype that it knows and no gradient asked for (it has no
     backward). ``TBN_ENGINE=torch`` in the environment turns it off."""
-    if not x.is_cuda or x.dtype not in (torch.float32, torch.float16, torch.bfloat16) or (x.requires_grad and torch.is_grad_enabled()):
+    if (
+        not x.is_cuda
+        or x.dtype not in (torch.float32, torch.float16, torch.bfloat16)
+        or (x.requires_grad and torch.is_grad_enabled())
+    ):
         return False
     return _has_triton() and os.environ.get("TBN_ENGINE", "") != "torch"
 
@@ -181,7 +196,11 @@ def linear_torch(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tens
 
 
 def conv(
-    x: Tensor, layer: Prepared, bias: Tensor | None, convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor], kernel: tuple[int, ...]
+    x: Tensor,
+    layer: Prepared,
+    bias: Tensor | None,
+    convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    kernel: tuple[int, ...],
 ) -> Tensor:
     """A tiled convolution of any rank.
 

@@ -74,7 +74,11 @@ def describe(device: str, quick: bool, command: str) -> Record:
 
 def identity(record: Record) -> list[str]:
     """What a result file belongs to: device and machine, and on the CPU the number of threads."""
-    return [record["device"], record["machine"], *([threads_text(record["threads"])] if record["device"] == "cpu" else [])]
+    return [
+        record["device"],
+        record["machine"],
+        *([threads_text(record["threads"])] if record["device"] == "cpu" else []),
+    ]
 
 
 def default_path(record: Record) -> Path:
@@ -93,7 +97,9 @@ def claim(record: Record, path: Path) -> None:
         foreign = True
     if foreign:
         what = ", ".join(identity(record))
-        raise BenchError(f"{path} holds something else than an earlier result of ({what})", "name another file with --out")
+        raise BenchError(
+            f"{path} holds something else than an earlier result of ({what})", "name another file with --out"
+        )
 
 
 def save(record: Record, path: Path) -> None:
@@ -112,11 +118,36 @@ def save(record: Record, path: Path) -> None:
 
 def table(record: Record) -> str:
     """The record as text: a line for each shape, batch and p; times are medians in microseconds, (x) is the ratio to the dense layer."""
-    lines = [f"{record['machine']}, {threads_text(record['threads'])}, torch {record['versions']['torch']}, {record['date']}, load {record['load']}"]
+    lines = [
+        f"{record['machine']}, {threads_text(record['threads'])}, torch {record['versions']['torch']}, {record['date']}, load {record['load']}"
+    ]
     for _, group in groupby(record["rows"], key=lambda row: (row["m"], row["n"], row["batch"], row["dtype"])):
         rows = list(group)
         first = rows[0]
-        lines.append(f"\n{first['m']}x{first['n']} batch {first['batch']}: {first['baseline']} {first['baseline_us']:.1f} us")
+        lines.append(
+            f"\n{first['m']}x{first['n']} batch {first['batch']}: {first['baseline']} {first['baseline_us']:.1f} us"
+        )
         for p, same in groupby(rows, key=lambda row: row["p"]):
-            lines.append(f"  p={p:<3}" + "   ".join(f"{row['engine']} {row['median_us']:9.1f} us ({row['ratio']:.2f} x)" for row in same))
+            lines.append(
+                f"  p={p:<3}"
+                + "   ".join(f"{row['engine']} {row['median_us']:9.1f} us ({row['ratio']:.2f} x)" for row in same)
+            )
     return "\n".join([*lines, *(f"\nnot measured here: {what}" for what in record["not_measured"])])
+
+
+def markdown(record: Record, batch: int = 64) -> str:
+    """The compute-once ratios at one batch as a Markdown table, as in README."""
+    rows = [row for row in record["rows"] if row["engine"].startswith("compute-once") and row["batch"] == batch]
+    factors = sorted({row["p"] for row in rows})
+    lines = [f"| {threads_text(record['threads'])}, batch {batch} | {rows[0]['baseline']} | " + " | ".join(f"p = {p}" for p in factors) + " |",
+             "|---" * (len(factors) + 2) + "|"]  # fmt: skip
+    for (m, n), group in groupby(rows, key=lambda row: (row["m"], row["n"])):
+        same = list(group)
+        ratios = " | ".join(f"{row['ratio']:.1f}x" for row in sorted(same, key=lambda row: row["p"]))
+        lines.append(f"| {m} x {n} | {same[0]['baseline_us']:,.0f} us | {ratios} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for file in sorted(RESULTS.glob("*.json")):
+        print(markdown(json.loads(file.read_text())), end="\n\n")

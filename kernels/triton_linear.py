@@ -27,8 +27,14 @@ from kernels.layout import TileGeometry, unpack_bits
 
 PLANE_BYTES = 16
 STEP = 8 * PLANE_BYTES
-INTERPRETED = bool(triton.knobs.runtime.interpret)  # TRITON_INTERPRET=1 counts if it is set before the first import of triton
-_SIGNS = {torch.float32: (31, -0x40800000), torch.float16: (15, -0x4400), torch.bfloat16: (15, -0x4080)}  # sign bit, bit pattern of -1.0
+INTERPRETED = bool(
+    triton.knobs.runtime.interpret
+)  # TRITON_INTERPRET=1 counts if it is set before the first import of triton
+_SIGNS = {
+    torch.float32: (31, -0x40800000),
+    torch.float16: (15, -0x4400),
+    torch.bfloat16: (15, -0x4080),
+}  # sign bit, bit pattern of -1.0
 
 
 class Blocks(NamedTuple):
@@ -126,7 +132,12 @@ def _kernel(  # type: ignore[no-untyped-def]
 
 
 def tiled_linear(
-    x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None = None, planes: Tensor | None = None
+    x: Tensor,
+    tile: Tensor,
+    alphas: Tensor,
+    geometry: TileGeometry,
+    bias: Tensor | None = None,
+    planes: Tensor | None = None,
 ) -> Tensor:
     """``x @ W.T + bias`` of a packed layer whose distinct rows have one alpha a copy.
 
@@ -179,17 +190,25 @@ def _aligned(inputs: Tensor) -> Tensor:
 
 def _check(x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None) -> None:
     if x.dtype not in _SIGNS:
-        raise ValueError(f"the Triton kernel takes float32, float16 or bfloat16, not {x.dtype}; convert x, or use kernels.dispatch.linear")
+        raise ValueError(
+            f"the Triton kernel takes float32, float16 or bfloat16, not {x.dtype}; convert x, or use kernels.dispatch.linear"
+        )
     if x.dim() == 0 or x.shape[-1] != geometry.row_length:
         raise ValueError(f"x has shape {tuple(x.shape)}, its last axis must have {geometry.row_length} entries")
     if not supports(geometry, alphas.numel()):
-        raise ValueError("no copies to write, or several alphas in one row; kernels.dispatch.linear takes these layers with torch")
+        raise ValueError(
+            "no copies to write, or several alphas in one row; kernels.dispatch.linear takes these layers with torch"
+        )
     if alphas.dtype != torch.float32 or alphas.numel() not in (1, geometry.p):
         raise ValueError(f"alphas must be (1,) or ({geometry.p},) float32, got {tuple(alphas.shape)} {alphas.dtype}")
     if bias is not None and bias.shape != (geometry.rows,):
         raise ValueError(f"bias must be ({geometry.rows},), got {tuple(bias.shape)}")
     if not x.is_cuda and not INTERPRETED:
-        raise ValueError(f"the Triton kernel needs a CUDA device, x is on {x.device}; kernels.dispatch.linear chooses the engine by device")
+        raise ValueError(
+            f"the Triton kernel needs a CUDA device, x is on {x.device}; kernels.dispatch.linear chooses the engine by device"
+        )
     for name, tensor in (("tile", tile), ("alphas", alphas), ("bias", bias)):
         if tensor is not None and tensor.device != x.device:
-            raise ValueError(f"{name} is on {tensor.device} but x on {x.device}; move the layer with .to({str(x.device)!r})")
+            raise ValueError(
+                f"{name} is on {tensor.device} but x on {x.device}; move the layer with .to({str(x.device)!r})"
+            )

@@ -23,6 +23,11 @@ from kernels.layout import TileGeometry
 from tbn.layers import TiledLayer
 
 
+def _state(tensor: Tensor) -> tuple[int, int]:
+    """Tells one content of a tensor from another: its memory and torch's count of writes (none for inference tensors)."""
+    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
+
+
 class PackedLayer(nn.Module):
     """What the packed layers share.
 
@@ -58,14 +63,7 @@ class PackedLayer(nn.Module):
 
     def prepared(self, dtype: torch.dtype) -> dispatch.Prepared:
         """What the engine multiplies with, for one dtype; made once and kept until the bits or alphas change."""
-        key = (
-            dtype,
-            self.tile.device,
-            self.tile.data_ptr(),
-            self.tile._version,
-            self.alphas.data_ptr(),
-            self.alphas._version,
-        )
+        key = (dtype, self.tile.device, _state(self.tile), _state(self.alphas))
         if self._ready is None or self._ready[0] != key:
             self._ready = key, dispatch.prepare(self.tile, self.alphas, self.geometry, dtype, self.share)
         return self._ready[1]

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from tbn.errors import TBNError
 from tbn.files import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = (
     "run",
@@ -114,6 +112,8 @@ class Run:
 
     def metrics(self) -> pd.DataFrame:
         """One row an epoch: epoch, train_loss, train_accuracy, test_loss, test_accuracy, lr, seconds."""
+        import pandas as pd
+
         return pd.DataFrame(read_metrics(self.path))
 
 
@@ -204,6 +204,8 @@ def frame(root: Path | None = None, zoo: bool = True) -> pd.DataFrame:
 
     A folder that cannot be read gives a row of state "broken" with nothing else in it.
     """
+    import pandas as pd
+
     return pd.DataFrame([_row(run) for run in iterate(root, zoo)], columns=list(COLUMNS))
 
 
@@ -229,55 +231,3 @@ def _row(run: Run) -> dict[str, Any]:
         return base
     except (TBNError, KeyError, TypeError):
         return {"run": run.id, "source": run.source, "path": str(run.path), "state": "broken"}
-
-
-def provenance() -> dict[str, Any]:
-    """Date (UTC), processor, system, versions and commit of this moment; no host or user names."""
-    try:
-        torch_version = version("torch")
-    except PackageNotFoundError:
-        torch_version = "none"
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "cpu": cpu_name(),
-        "python": platform.python_version(),
-        "torch": torch_version,
-        "tbn": _own_version(),
-        "commit": _commit(),
-    }
-
-
-def cpu_name() -> str:
-    """The processor's name, as /proc/cpuinfo or the system gives it."""
-    try:
-        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        match = None
-    return match[1].strip() if match else platform.processor() or platform.machine()
-
-
-def _own_version() -> str:
-    import tbn
-
-    return tbn.__version__
-
-
-def _commit() -> str | None:
-    """The source's git commit, with "+" where files differ from it; None outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        head = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head.stdout.strip() + "+" * bool(dirty.stdout.strip())

@@ -27,6 +27,7 @@ from tbn.config import RunConfig
 from tbn.convert import freeze, tile_
 from tbn.errors import TBNError
 from tbn.files import write_bytes, write_json
+from tbn.provenance import provenance
 from tbn.recipes import recipe
 from tbn.size import summary
 
@@ -277,7 +278,7 @@ def _finish(
         },
         "size": summary(model, task.input_shape).to_dict(),
         "seconds": round(seconds, 3),
-        "provenance": runs.provenance(),
+        "provenance": provenance(),
     }
     write_json(folder / "result.json", result)
     (folder / checkpoint.NAME).unlink(missing_ok=True)

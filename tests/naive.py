@@ -40,7 +40,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.tensor(rows, dtype=x.dtype).reshape(len(x), weight.shape[0])
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int, groups: int) -> Tensor:
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int, groups: int
+) -> Tensor:
     """(batch, c, h, w) with (m, c / groups, k, k), zero padding, as loops."""
     bias = None if bias is None else bias.detach()
     batch, _, height, width = x.shape

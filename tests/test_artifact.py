@@ -49,7 +49,15 @@ def test_registry_models_rebuild_themselves(model, tmp_path):
 def test_anybodys_model_loads_into_itself(tmp_path):
     def build() -> nn.Module:
         shared = nn.Linear(16, 16)
-        return nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.Flatten(), shared, nn.ReLU(), nn.Sequential(shared), nn.Linear(16, 3))
+        return nn.Sequential(
+            nn.Conv1d(2, 4, 3),
+            nn.BatchNorm1d(4),
+            nn.Flatten(),
+            shared,
+            nn.ReLU(),
+            nn.Sequential(shared),
+            nn.Linear(16, 3),
+        )
 
     model = build()
     tbn.tile_(model, TilingConfig(p=4, min_layer_size=20))
@@ -177,7 +185,10 @@ def test_disk_full_keeps_the_old_file_and_leaves_nothing_else(file, monkeypatch)
     assert file.read_bytes() == old and [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists() or not shutil.which("mount") or os.geteuid() != 0, reason="needs root to mount a small disk")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists() or not shutil.which("mount") or os.geteuid() != 0,
+    reason="needs root to mount a small disk",
+)
 def test_a_really_full_disk(tmp_path):
     import subprocess
 

@@ -16,7 +16,9 @@ def tbn(capsys, *arguments):
 
 
 def test_train_eval_summary(capsys, runs_folder):
-    code, out, _ = tbn(capsys, "train", "--task", "digits", "--model", "mlp", "--p", 4, "--epochs", 1, "--seed", 0, "--json")
+    code, out, _ = tbn(
+        capsys, "train", "--task", "digits", "--model", "mlp", "--p", 4, "--epochs", 1, "--seed", 0, "--json"
+    )
     answer = json.loads(out)
     assert code == 0 and answer["run"].startswith(str(runs_folder)) and answer["size"]["weight_bytes"] == 436
     assert 0 < answer["metrics"]["accuracy"] <= 1
@@ -81,17 +83,28 @@ def test_wrong_usage_is_status_2(capsys):
     assert tbn(capsys, "fly")[0] == 2
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "summary", "runs", "bench", "export", "build", "flash", "boards", "doctor", "zoo"])
+@pytest.mark.parametrize(
+    "command", ["train", "eval", "summary", "runs", "bench", "export", "build", "flash", "boards", "doctor", "zoo"]
+)
 def test_every_command_has_help(command, capsys):
     code, out, _ = tbn(capsys, command, "--help")
     assert code == 0 and "Usage" in out
 
 
 def test_help_needs_no_torch():
-    code = "import sys; sys.argv = ['tbn', '--help']\nfrom tbn.cli import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = """
+import sys
+from tbn.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    assert "torch" not in sys.modules
+"""
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_the_installed_command_and_the_module_are_one(tmp_path):
-    answer = subprocess.run([sys.executable, "-m", "tbn", "train", "--p", "x"], capture_output=True, text=True, cwd=tmp_path)
+    answer = subprocess.run(
+        [sys.executable, "-m", "tbn", "train", "--p", "x"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert answer.returncode == 1 and answer.stderr.startswith("error: p=x is not a whole number")

@@ -10,7 +10,9 @@ from tbn import TBNError, TilingConfig, tile_
 
 
 def net() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(16 * 16, 32), nn.Linear(32, 10))
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(16 * 16, 32), nn.Linear(32, 10)
+    )
 
 
 def test_lambda_decides_and_the_last_layer_stays_binary():

@@ -13,7 +13,11 @@ from tbn.evaluate import deployed_model, evaluate, latent_model, logits_of, task
 def test_packed_equals_latent(trained, kind):
     found = evaluate(trained[kind], "packed")
     assert found.max_relative_difference < 1e-5 and found.reference == "latent"
-    assert found.accuracy == runs.Run(trained[kind]).result["metrics"]["accuracy"] == evaluate(trained[kind], "latent").accuracy
+    assert (
+        found.accuracy
+        == runs.Run(trained[kind]).result["metrics"]["accuracy"]
+        == evaluate(trained[kind], "latent").accuracy
+    )
 
 
 @pytest.mark.board

@@ -36,18 +36,27 @@ def test_kernels_import_nothing_of_tbn():
 
 def test_the_core_points_one_way():
     """tiling <- layers <- packed <- convert <- config <- train; nothing below imports what is above it."""
-    order = ["tiling", "layers", "packed", "convert", "config", "train", "evaluate", "cli"]
+    order = ["tiling", "layers", "packed", "convert", "config", "train", "evaluate"]
     for index, name in enumerate(order):
         above = {f"tbn.{other}" for other in order[index + 1 :]}
         assert not imports(ROOT / "tbn" / f"{name}.py") & above, name
+    for path in (ROOT / "tbn").rglob("*.py"):
+        if path.name != "__main__.py" and path.parent.name != "cli":
+            assert not any(name.startswith("tbn.cli") for name in imports(path)), path
 
 
-@pytest.mark.parametrize("module", ["tbn", "tbn.runs", "tbn.jobs", "tbn.pareto", "tbn.charts", "tbn.boards", "tbn.memory", "tbn.models", "tbn.tasks"])
+@pytest.mark.parametrize(
+    "module",
+    ["tbn", "tbn.runs", "tbn.jobs", "tbn.pareto", "tbn.charts", "tbn.boards", "tbn.memory", "tbn.models", "tbn.tasks"],
+)
 def test_pages_modules_need_no_torch(module):
     subprocess.run([sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"], check=True)
 
 
-@pytest.mark.parametrize("module", ["tbn.train", "tbn.evaluate", "tbn.artifact", "tbn.size", "tbn.boards", "kernels.dispatch", "kernels.bench"])
+@pytest.mark.parametrize(
+    "module",
+    ["tbn.train", "tbn.evaluate", "tbn.artifact", "tbn.size", "tbn.boards", "kernels.dispatch", "kernels.bench"],
+)
 def test_imports_without_streamlit_platformio_or_triton(module):
     code = f"""
 import sys

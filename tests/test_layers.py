@@ -15,7 +15,9 @@ def test_linear_equals_the_loops(alpha, alpha_source):
     torch.testing.assert_close(layer(x), naive.linear(x, weight, layer.bias))
 
 
-@pytest.mark.parametrize(("stride", "padding", "dilation", "groups"), [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 2), (1, 1, 1, 4)])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"), [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 2), (1, 1, 1, 4)]
+)
 def test_conv2d_equals_the_loops(stride, padding, dilation, groups):
     layer = TiledConv2d(4, 8, 3, stride=stride, padding=padding, dilation=dilation, groups=groups, p=4).double()
     x = torch.randn(2, 4, 7, 6, dtype=torch.float64)
@@ -56,7 +58,10 @@ def test_the_twin_shares_the_dense_layers_parameters():
     twin = tiled_from(conv, 4, "tile", "separate")
     assert twin.weight is conv.weight and twin.bias is None and not twin.training
     assert twin.alpha_source.dtype == torch.float64 and twin.alpha_source.device == conv.weight.device
-    assert twin(torch.randn(1, 4, 9, 9, dtype=torch.float64)).shape == conv(torch.randn(1, 4, 9, 9, dtype=torch.float64)).shape
+    assert (
+        twin(torch.randn(1, 4, 9, 9, dtype=torch.float64)).shape
+        == conv(torch.randn(1, 4, 9, 9, dtype=torch.float64)).shape
+    )
 
 
 @pytest.mark.parametrize("arguments", [{"p": 5}, {"p": 0}, {"alpha": "row"}, {"alpha_source": "both"}])

@@ -9,7 +9,9 @@ from torch import nn
 from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear
 from tbn.packed import packed_from, packed_like
 
-shapes = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 9), st.sampled_from(["tile", "layer"]), st.booleans())
+shapes = st.tuples(
+    st.integers(1, 12), st.integers(1, 12), st.integers(1, 9), st.sampled_from(["tile", "layer"]), st.booleans()
+)
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:
@@ -25,7 +27,9 @@ def test_linear_equals_the_latent_layer(shape):
     close(packed_from(layer)(x), layer(x).detach())
 
 
-@pytest.mark.parametrize(("rows", "length", "p"), [(10, 128, 4), (6, 40, 16), (7, 64, 4), (13, 6, 6), (8, 1, 4), (4, 16, 8)])
+@pytest.mark.parametrize(
+    ("rows", "length", "p"), [(10, 128, 4), (6, 40, 16), (7, 64, 4), (13, 6, 6), (8, 1, 4), (4, 16, 8)]
+)
 @pytest.mark.parametrize("alpha", ["tile", "layer"])
 @pytest.mark.parametrize("batch", [0, 1, 5])
 def test_odd_shapes(rows, length, p, alpha, batch):
@@ -70,6 +74,13 @@ def test_the_cache_follows_load_and_cast():
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out.float(), b(x), rtol=0.05, atol=0.05)
     assert copy.deepcopy(a)._ready is None
+
+
+def test_a_layer_made_in_inference_mode():
+    with torch.inference_mode():
+        packed = packed_from(TiledLinear(16, 8, p=4))
+        packed(torch.randn(2, 16))
+    packed(torch.randn(2, 16))
 
 
 def test_inputs_get_gradients():

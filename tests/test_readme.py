@@ -1,6 +1,8 @@
 """README's Python runs, its commands exist, and its pictures and links are there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,14 @@ def test_make_targets_exist():
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))))
 def test_links_and_pictures_are_there(target):
     assert (ROOT / target).is_file()
+
+
+@pytest.mark.parametrize("command", [["tbn", "zoo", "table"], ["kernels.records"]])
+def test_tables_are_what_their_commands_print(command):
+    printed = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert printed.strip() in TEXT
 
 
 def test_files_of_the_architecture_are_there():

@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import pytest
 
 from tbn import TBNError, runs
 from tbn.files import read_json, write_json
+from tbn.provenance import provenance
 
 
 def test_an_empty_folder_gives_an_empty_frame(runs_folder):
@@ -100,7 +100,7 @@ def test_json_is_whole_or_absent(tmp_path):
     write_json(tmp_path / "a.json", {"x": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
-    assert read_json(tmp_path / "a.json") == {"x": 1} and os.listdir(tmp_path) == ["a.json"]
+    assert read_json(tmp_path / "a.json") == {"x": 1} and [path.name for path in tmp_path.iterdir()] == ["a.json"]
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(TBNError, match="it is not JSON"):
         read_json(tmp_path / "a.json")
@@ -110,9 +110,9 @@ def test_provenance_names_no_person_or_host():
     import getpass
     import socket
 
-    text = json.dumps(runs.provenance())
+    text = json.dumps(provenance())
     assert socket.gethostname() not in text and (getpass.getuser() == "root" or getpass.getuser() not in text)
-    assert set(runs.provenance()) == {"date", "machine", "cpu", "python", "torch", "tbn", "commit"}
+    assert set(provenance()) == {"date", "machine", "cpu", "python", "torch", "tbn", "commit"}
 
 
 def test_the_zoo_is_complete_and_consistent():
@@ -124,5 +124,8 @@ def test_the_zoo_is_complete_and_consistent():
     assert set(zoo.entries()) <= set(table.index) and set(table["state"]) == {"complete"}
     for name, config in zoo.entries().items():
         if config.p:
-            assert summary(load(runs.zoo_root() / name / "packed.safetensors")).weight_bytes == table.loc[name, "weight_bytes"]
+            assert (
+                summary(load(runs.zoo_root() / name / "packed.safetensors")).weight_bytes
+                == table.loc[name, "weight_bytes"]
+            )
     assert sum(path.stat().st_size for path in runs.zoo_root().rglob("*")) < 20e6

@@ -39,7 +39,9 @@ def test_printed_table_is_golden():
 
 
 def test_macs_are_counted_by_position_and_saved_by_reuse():
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 16, 3, groups=2), nn.Flatten(1), nn.Linear(16 * 25, 10))
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 16, 3, groups=2), nn.Flatten(1), nn.Linear(16 * 25, 10)
+    )
     tbn.tile_(model, TilingConfig(p=4, min_layer_size=0))
     rows = tbn.summary(model, (3, 15, 15)).layers
     assert [row.macs_dense for row in rows] == [216 * 49, 576 * 25, 4000]

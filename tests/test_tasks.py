@@ -8,7 +8,9 @@ from tbn import TBNError, tasks
 
 
 def write_idx(path, array, compress=False):
-    data = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    data = (
+        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+    )
     path.write_bytes(gzip.compress(data) if compress else data)
 
 

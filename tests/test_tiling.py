@@ -12,7 +12,9 @@ def cases(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, int, str]:
     p, q = draw(st.integers(1, 8)), draw(st.integers(1, 12))
     rows = draw(st.sampled_from([d for d in range(1, p * q + 1) if p * q % d == 0]))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
-    weight = torch.randint(-3, 4, (rows, p * q // rows), generator=generator).double()  # whole numbers: sums of 0 are common
+    weight = torch.randint(
+        -3, 4, (rows, p * q // rows), generator=generator
+    ).double()  # whole numbers: sums of 0 are common
     source = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
     return weight, source, p, draw(st.sampled_from(["tile", "layer"]))
 
@@ -36,7 +38,9 @@ def test_gradients_equal_the_closed_forms(case):
     flow = upstream.reshape(blocks, -1)
     torch.testing.assert_close(weight.grad, (flow * alphas[:, None]).reshape(weight.shape))
     per_block = (flow * signs.reshape(blocks, -1)).mean(1, keepdim=True)
-    torch.testing.assert_close(source.grad, (source.detach().reshape(blocks, -1).sign() * per_block).reshape(source.shape))
+    torch.testing.assert_close(
+        source.grad, (source.detach().reshape(blocks, -1).sign() * per_block).reshape(source.shape)
+    )
 
 
 def test_straight_through_gradient_is_the_identity():

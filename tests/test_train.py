@@ -26,9 +26,24 @@ def same(a: runs.Run, b: runs.Run) -> bool:
 
 def test_a_run_folder_holds_everything(trained):
     run = runs.Run(trained["tiled"])
-    names = {path.name for path in run.path.iterdir() if path.name != ".lock"}
-    assert names == {"config.json", "metrics.jsonl", "result.json", "model.safetensors", "packed.safetensors", "log.txt"}
-    assert run.metrics().columns.tolist() == ["epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lr", "seconds"]
+    names = {path.name for path in run.path.iterdir() if path.name not in (".lock", "firmware")}  # other tests flash it
+    assert names == {
+        "config.json",
+        "metrics.jsonl",
+        "result.json",
+        "model.safetensors",
+        "packed.safetensors",
+        "log.txt",
+    }
+    assert run.metrics().columns.tolist() == [
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "lr",
+        "seconds",
+    ]
     assert run.result["metrics"]["accuracy"] == run.metrics()["test_accuracy"].iloc[-1] > 0.7
     assert "embedded subset" in run.result["task"]["source"] and "embedded subset" in (run.path / "log.txt").read_text()
     assert run.result["size"]["weight_bytes"] == 3316
@@ -37,13 +52,27 @@ def test_a_run_folder_holds_everything(trained):
 def test_a_seed_repeats_bit_for_bit_and_another_does_not(tmp_path):
     a, b, c = (train.fit(RunConfig(**DIGITS, seed=seed), tmp_path) for seed in (3, 3, 4))
     assert same(a, b) and not same(a, c)
-    assert [line | {"seconds": 0} for line in runs.read_metrics(a.path)] == [line | {"seconds": 0} for line in runs.read_metrics(b.path)]
+    assert [line | {"seconds": 0} for line in runs.read_metrics(a.path)] == [
+        line | {"seconds": 0} for line in runs.read_metrics(b.path)
+    ]
 
 
 def test_killed_in_mid_epoch_then_resumed_gives_the_same_bits(tmp_path):
     whole = train.fit(RunConfig(**(DIGITS | {"epochs": 3})), tmp_path / "whole")
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "tbn", "train", "--task", "digits", "--epochs", "3", "--folder", str(folder), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "tbn",
+        "train",
+        "--task",
+        "digits",
+        "--epochs",
+        "3",
+        "--folder",
+        str(folder),
+        "--json",
+    ]
     code = f"""
 import sys, time
 from tbn import train
@@ -150,13 +179,20 @@ def test_two_processes_cannot_train_one_run(trained, tmp_path):
 
     shutil.copytree(trained["tiled"], tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
-    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(TBNError, match="is being trained by another process; wait"):
+    with (
+        FileLock(tmp_path / "run" / ".lock"),
+        pytest.raises(TBNError, match="is being trained by another process; wait"),
+    ):
         train.resume(tmp_path / "run")
 
 
 def test_schedules_start_warm_and_end_at_zero():
     config = RunConfig(**(DIGITS | {"epochs": 10}))
     rates = [train.learning_rate(config, step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(config.lr / 10) and max(rates) == pytest.approx(config.lr) and rates[-1] < config.lr / 100
+    assert (
+        rates[0] == pytest.approx(config.lr / 10)
+        and max(rates) == pytest.approx(config.lr)
+        and rates[-1] < config.lr / 100
+    )
     step = RunConfig(**(DIGITS | {"epochs": 12, "recipe": "paper_mcu"}))
     assert [train.learning_rate(step, k * 10, 120) for k in (0, 3, 4, 8, 11)] == [1, 1, 0.75, 0.75**2, 0.75**2]

@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     # torch's threads wait asleep, not spinning: ten times faster when the app and a second job share the cores
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments[:1] != ["bench"]:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _stop)
     try:
         status = app(args=arguments, standalone_mode=False) or 0

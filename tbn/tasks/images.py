@@ -64,7 +64,7 @@ def _idx(path: Path) -> NDArray[np.uint8]:
         raise TBNError(
             f"{path} is cut short: {values.size} of {int(np.prod(shape))} values", "fetch the data set again"
         )
-    return values.reshape(shape)
+    return values.reshape(shape).copy()  # writable, as torch wants it
 
 
 def _find_idx(folders: list[Path]) -> list[Path] | None:

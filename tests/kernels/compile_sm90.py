@@ -29,12 +29,26 @@ def compiled(dtype: torch.dtype, distinct_rows: int, batch: int, blocks: triton_
                  "BLOCK_BATCH": blocks.batch, "PLANE_BYTES": triton_linear.PLANE_BYTES}  # fmt: skip
     element = "*" + SHORT[dtype]
     pointers = {"x": element, "planes": "*u8", "alphas": "*fp32", "bias": "*fp32", "out": element}
-    integers = {"batch": batch, "row_length": 768, "distinct_rows": distinct_rows, "copies": 4, "x_stride": 768, "alpha_stride": 1}
+    integers = {
+        "batch": batch,
+        "row_length": 768,
+        "distinct_rows": distinct_rows,
+        "copies": 4,
+        "x_stride": 768,
+        "alpha_stride": 1,
+    }
     names = triton_linear._kernel.arg_names
     signature = {name: pointers.get(name, "i32" if name in integers else "constexpr") for name in names}
     aligned = [name for name in names if name in pointers or integers.get(name, 1) % 16 == 0]
-    source = ASTSource(triton_linear._kernel, signature, constants, {(names.index(name),): [["tt.divisibility", 16]] for name in aligned})
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": blocks.warps, "num_stages": blocks.stages})
+    source = ASTSource(
+        triton_linear._kernel,
+        signature,
+        constants,
+        {(names.index(name),): [["tt.divisibility", 16]] for name in aligned},
+    )
+    return triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": blocks.warps, "num_stages": blocks.stages}
+    )
 
 
 def report(kernel: Any) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def check_record(record: dict[str, Any]) -> None:
         assert row["ratio"] == pytest.approx(row["baseline_us"] / row["median_us"], rel=0.02)
 
 
-def test_json_is_the_only_thing_on_stdout_and_is_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_the_only_thing_on_stdout_and_is_what_was_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "new" / "result.json"
     assert bench.main(["--quick", "--json", "--out", str(out), "--threads", "1", "--device", "cpu"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -68,7 +70,11 @@ def test_full_run_is_saved_under_the_name_of_the_machine(capsys: pytest.CaptureF
     slug = re.sub(r"[^a-z0-9]+", "-", record["machine"].lower()).strip("-")
     assert path.name == f"cpu-{slug}-1-thread.json"
     assert str(path) in shown.err
-    for line in ("32x24 batch 64: torch fp32 linear", "compute-once (torch)", "not measured here: cuda: no GPU on this machine"):
+    for line in (
+        "32x24 batch 64: torch fp32 linear",
+        "compute-once (torch)",
+        "not measured here: cuda: no GPU on this machine",
+    ):
         assert line in shown.out
     assert bench.main(["--threads", "1", "--json"]) == 0, "an earlier result of the same machine is replaced"
     assert json.loads(path.read_text()) == json.loads(capsys.readouterr().out)
@@ -83,7 +89,9 @@ def test_quick_run_is_saved_only_on_request(capsys: pytest.CaptureFixture[str]) 
 OTHER = {"device": "cpu", "machine": "Another processor, 64 cores", "threads": 1, "rows": []}
 
 
-@pytest.mark.parametrize("content", [json.dumps(OTHER), json.dumps(OTHER | {"device": "cuda"}), "[]", "{}", "no json", ""])
+@pytest.mark.parametrize(
+    "content", [json.dumps(OTHER), json.dumps(OTHER | {"device": "cuda"}), "[]", "{}", "no json", ""]
+)
 @pytest.mark.parametrize("as_json", [True, False])
 def test_foreign_file_is_left_alone_and_nothing_is_measured(
     content: str, as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -137,7 +145,9 @@ def test_wrong_answers_are_not_timed(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "compute-once (torch) is wrong at 32x24, p=4" in capsys.readouterr().err
 
 
-def test_a_busy_machine_is_told_and_recorded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_busy_machine_is_told_and_recorded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for load, busy in ((3.456, True), (0.1, False)):
         monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
         assert bench.main(["--quick", "--json"]) == 0
@@ -152,7 +162,10 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
             bench.main(arguments)
         assert stopped.value.code == 2
     assert bench.main(["--device", "cuda", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out) == {"error": "this machine has no GPU that torch can use", "fix": "run with --device cpu"}
+    assert json.loads(capsys.readouterr().out) == {
+        "error": "this machine has no GPU that torch can use",
+        "fix": "run with --device cpu",
+    }
 
 
 def test_machine_name_is_the_processor_and_not_the_host() -> None:
@@ -177,7 +190,9 @@ def test_a_long_case_gets_five_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(bench.sample_cpu({"a": lambda: torch.zeros(1)}, rounds=3, seconds=1e-9)["a"]) == 3
 
 
-@pytest.mark.parametrize("path", sorted((Path(bench.__file__).parent / "results").glob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((Path(bench.__file__).parent / "results").glob("*.json")), ids=lambda path: path.name
+)
 def test_committed_results_follow_the_schema(path: Path) -> None:
     record = json.loads(path.read_text())
     check_record(record)

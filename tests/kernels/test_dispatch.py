@@ -20,7 +20,9 @@ from tests.kernels.kernel_layers import geometries, layer, relative_error
 
 @settings(deadline=None, max_examples=150)
 @given(geometries(), st.booleans(), st.booleans(), st.sampled_from([(), (0,), (1,), (5,), (2, 0, 3), (2, 3)]))
-def test_linear_is_the_reference(geometry: TileGeometry, per_tile: bool, with_bias: bool, lead: tuple[int, ...]) -> None:
+def test_linear_is_the_reference(
+    geometry: TileGeometry, per_tile: bool, with_bias: bool, lead: tuple[int, ...]
+) -> None:
     tile, alphas, bias = layer(geometry, per_tile)
     x = torch.randn(*lead, geometry.row_length)
     chosen = bias if with_bias else None
@@ -54,13 +56,17 @@ CONVOLUTIONS: list[tuple[Any, tuple[int, ...], int, int, int, dict[str, Any]]] =
 @pytest.mark.parametrize("per_tile", [True, False])
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("lead", [(2,), (0,), ()])
-def test_conv_is_the_dense_convolution(case: tuple[Any, ...], per_tile: bool, with_bias: bool, lead: tuple[int, ...]) -> None:
+def test_conv_is_the_dense_convolution(
+    case: tuple[Any, ...], per_tile: bool, with_bias: bool, lead: tuple[int, ...]
+) -> None:
     function, kernel, out_channels, in_channels, p, arguments = case
     geometry = TileGeometry(out_channels, in_channels * torch.Size(kernel).numel(), p)
     tile, alphas, bias = layer(geometry, per_tile)
     x = torch.randn(*lead, in_channels, *(9, 8)[: len(kernel)])
     chosen = bias if with_bias else None
-    found = dispatch.conv(x, dispatch.prepare(tile, alphas, geometry, torch.float32), chosen, partial(function, **arguments), kernel)
+    found = dispatch.conv(
+        x, dispatch.prepare(tile, alphas, geometry, torch.float32), chosen, partial(function, **arguments), kernel
+    )
     weight = dense_weight(tile, alphas, geometry).reshape(out_channels, in_channels, *kernel)
     torch.testing.assert_close(found, function(x, weight, chosen, **arguments), rtol=1e-5, atol=2e-5)
 
@@ -105,7 +111,9 @@ def test_a_layer_first_used_in_inference_mode_takes_gradients_afterwards() -> No
         after.sum().backward()
         assert torch.equal(before, after.detach())
         assert x.grad is not None
-        torch.testing.assert_close(x.grad, dense_weight(tile, alphas, geometry).sum(0).expand(2, -1), rtol=1e-5, atol=2e-5)
+        torch.testing.assert_close(
+            x.grad, dense_weight(tile, alphas, geometry).sum(0).expand(2, -1), rtol=1e-5, atol=2e-5
+        )
 
 
 class _Cuda:

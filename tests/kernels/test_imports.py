@@ -20,7 +20,9 @@ sys.meta_path.insert(0, Forbid())
 
 
 def _python(code: str, *forbidden: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", FORBID.format(forbidden=forbidden) + code], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", FORBID.format(forbidden=forbidden) + code], capture_output=True, text=True, timeout=60
+    )
 
 
 def test_importing_the_package_needs_neither_torch_nor_triton() -> None:
@@ -48,5 +50,11 @@ def test_kernels_imports_nothing_of_tbn_or_streamlit() -> None:
     assert kernels.__file__ is not None
     for path in Path(kernels.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "") or ""]
-            assert not {name.split(".")[0] for name in names} & {"tbn", "streamlit", "pages", "app"}, f"{path.name}: {names}"
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [getattr(node, "module", "") or ""]
+            )
+            assert not {name.split(".")[0] for name in names} & {"tbn", "streamlit", "pages", "app"}, (
+                f"{path.name}: {names}"
+            )

@@ -47,7 +47,10 @@ def test_geometry_refuses(shape: tuple[int, int, int]) -> None:
         TileGeometry(*shape)
 
 
-@pytest.mark.parametrize(("shape", "distinct"), [((10, 128, 4), 5), ((6, 40, 16), 3), ((7, 64, 4), 7), ((3072, 768, 8), 384), ((13, 5, 13), 1)])
+@pytest.mark.parametrize(
+    ("shape", "distinct"),
+    [((10, 128, 4), 5), ((6, 40, 16), 3), ((7, 64, 4), 7), ((3072, 768, 8), 384), ((13, 5, 13), 1)],
+)
 def test_distinct_rows(shape: tuple[int, int, int], distinct: int) -> None:
     assert TileGeometry(*shape).distinct_rows == distinct
 

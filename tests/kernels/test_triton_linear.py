@@ -24,7 +24,18 @@ def _python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def _run_cases(**environment: str) -> str:
-    done = _python("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--color=no", str(HERE / "triton_cases.py"), **environment)
+    done = _python(
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "--color=no",
+        str(HERE / "triton_cases.py"),
+        **environment,
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done.stdout.strip().splitlines()[-1]
 
@@ -51,14 +62,21 @@ LAUNCHES = [  # dtype, distinct rows, batch
     ("float32", 771, 65),
     ("float32", 771, 1),
 ]
-SPILLING = ("bfloat16", 771, 4096, (128, 128, 4, 2))  # 128 sums and as many addresses a thread: the tests must see these spills
+SPILLING = (
+    "bfloat16",
+    771,
+    4096,
+    (128, 128, 4, 2),
+)  # 128 sums and as many addresses a thread: the tests must see these spills
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, dict[str, Any]]:
     """What every launch compiles to, and under "spilling" a kernel that is too large."""
     cases = [(*launch, None) for launch in LAUNCHES] + [SPILLING]
-    done = _python(str(HERE / "compile_sm90.py"), json.dumps(cases), TRITON_CACHE_DIR=str(tmp_path_factory.mktemp("triton")))
+    done = _python(
+        str(HERE / "compile_sm90.py"), json.dumps(cases), TRITON_CACHE_DIR=str(tmp_path_factory.mktemp("triton"))
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     return dict(zip([*LAUNCHES, "spilling"], json.loads(done.stdout), strict=True))
 
@@ -72,7 +90,9 @@ def test_compiles_for_sm90_without_spills(compiled: dict[Any, dict[str, Any]], l
 
 
 @pytest.mark.parametrize("launch", LAUNCHES, ids=str)
-def test_tensor_cores_take_the_signs_from_registers(compiled: dict[Any, dict[str, Any]], launch: tuple[str, int, int]) -> None:
+def test_tensor_cores_take_the_signs_from_registers(
+    compiled: dict[Any, dict[str, Any]], launch: tuple[str, int, int]
+) -> None:
     found = compiled[launch]
     if launch[0] == "float32":
         assert found["wgmma"] == 0 and found["tf32"] == 0, "float32 is computed in full precision"

@@ -45,7 +45,9 @@ def _check(x: Tensor, geometry: TileGeometry, per_tile: bool, with_bias: bool = 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("rows", "row_length", "p", "per_tile", "lead"), SHAPES)
-def test_equal_to_the_reference(rows: int, row_length: int, p: int, per_tile: bool, lead: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_equal_to_the_reference(
+    rows: int, row_length: int, p: int, per_tile: bool, lead: tuple[int, ...], dtype: torch.dtype
+) -> None:
     _check(torch.randn(*lead, row_length, device=DEVICE).to(dtype), TileGeometry(rows, row_length, p), per_tile)
 
 
@@ -81,7 +83,10 @@ def test_other_layers_of_alphas_and_bias() -> None:
     spread_alphas[:, 1], spread_bias[:, 1] = alphas, bias
     assert torch.equal(triton_linear.tiled_linear(x, tile, spread_alphas[:, 1], geometry, spread_bias[:, 1]), expected)
     same = torch.full((1,), 0.5, device=DEVICE).expand(4)
-    assert torch.equal(triton_linear.tiled_linear(x, tile, same, geometry), triton_linear.tiled_linear(x, tile, same[:1].clone(), geometry))
+    assert torch.equal(
+        triton_linear.tiled_linear(x, tile, same, geometry),
+        triton_linear.tiled_linear(x, tile, same[:1].clone(), geometry),
+    )
 
 
 @pytest.mark.parametrize("shape", [(8, 41, 4), (6, 40, 16), (6, 300, 3)])
@@ -102,8 +107,14 @@ def test_dispatch_takes_the_kernel_with_planes_made_once(monkeypatch: pytest.Mon
     made = []
     pack_planes = triton_linear.pack_planes
     monkeypatch.setattr(dispatch, "uses_triton", lambda x: True)
-    monkeypatch.setattr(triton_linear, "pack_planes", lambda tile, geometry: made.append(1) or pack_planes(tile, geometry))
-    for shape, kernel_calls in (((8, 24, 4), 1), ((7, 24, 4), 0), ((10, 24, 4), 0)):  # a shared tile; nothing shared; several alphas in a row
+    monkeypatch.setattr(
+        triton_linear, "pack_planes", lambda tile, geometry: made.append(1) or pack_planes(tile, geometry)
+    )
+    for shape, kernel_calls in (
+        ((8, 24, 4), 1),
+        ((7, 24, 4), 0),
+        ((10, 24, 4), 0),
+    ):  # a shared tile; nothing shared; several alphas in a row
         geometry = TileGeometry(*shape)
         tile, alphas, bias = layer(geometry, per_tile=True, device=DEVICE)
         prepared = dispatch.prepare(tile, alphas, geometry, torch.float32)
