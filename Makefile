@@ -33,10 +33,10 @@ app: $(READY)
 	$(PY) -m streamlit run app.py --server.port $(PORT)
 
 test: $(READY)
-	TBN_FAST=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -m "not slow"
+	TBN_FAST=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest --nbmake --nbmake-timeout=300 -m "not slow" tests notebooks
 
 test-slow: $(READY)
-	TBN_FAST=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest
+	TBN_FAST=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest --nbmake --nbmake-timeout=300 tests notebooks
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

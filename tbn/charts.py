@@ -135,7 +135,7 @@ def curves(metrics: pd.DataFrame, what: str, method: str = "tiled") -> go.Figure
 
 
 def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
-    """Measured speed as a multiple of the baseline: bars for each shape and p, 1 = the baseline, an open diamond = the p-fold saving in MACs.
+    """Measured speed as a multiple of the baseline: bars for each shape and p, 1 = the baseline, an upright line = p.
 
     Args:
         record: as ``kernels.bench`` writes it: machine, date, versions, threads, rows (op, engine, baseline, m, n, batch, p, median_us,
@@ -149,8 +149,7 @@ def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
         figure.add_bar(
             y=part["shape"], x=part["ratio"], orientation="h", name=engine,
             marker={"color": _faded(COLOURS["tiled"], 1 - 0.6 * engines.index(engine) / max(1, len(engines) - 1))},
-            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition=["inside" if ratio >= 1 else "outside" for ratio in part["ratio"]],
-            insidetextanchor="end", constraintext="none", textfont={"size": 11}, cliponaxis=False, textangle=0,
+            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition="outside", constraintext="none", textfont={"size": 11}, cliponaxis=False, textangle=0,
             customdata=part[["median_us", "baseline_us", "baseline", "repeats", "batch"]],
             hovertemplate=f"<b>{engine}</b>, %{{y}}, batch %{{customdata[4]}}<br>%{{customdata[0]:,.1f}} us against %{{customdata[1]:,.1f}} us "
             "(%{customdata[2]})<br>medians of %{customdata[3]} repeats<extra></extra>",
@@ -158,9 +157,9 @@ def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
     ideal = rows.drop_duplicates("shape")
     figure.add_scatter(
         y=ideal["shape"], x=ideal["p"], mode="markers", name="p: bytes saved", hovertemplate="1/%{x} of the weight bytes<extra></extra>",
-        marker={"symbol": "diamond-open", "size": 9, "color": NEUTRAL, "line": {"width": 2}},
+        marker={"symbol": "line-ns-open", "size": 16, "color": NEUTRAL, "line": {"width": 2}},
     )  # fmt: skip
-    figure.add_vline(x=1, line={"color": COLOURS["fp32"], "width": 2, "dash": "dot"})
+    figure.add_vline(x=1, line={"color": COLOURS["fp32"], "width": 1, "dash": "dot"}, layer="below")
     figure.update_xaxes(title=f"Times as fast as {', '.join(sorted(rows['baseline'].unique()))}", rangemode="tozero")
     order = list(rows.drop_duplicates("shape")["shape"])
     figure.update_yaxes(title="Weight (m x n) and tiling factor", categoryorder="array", categoryarray=order)

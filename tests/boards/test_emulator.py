@@ -12,7 +12,6 @@ from flashed_run import Flashed
 from tbn.boards import emulator, selftest
 from tbn.boards.machine import Fault, Machine, instruction_starts, read_elf
 from tbn.errors import TBNError
-from tbn.export.run import export_run
 
 pytestmark = pytest.mark.board
 NUCLEO = "nucleo_f411re"
@@ -80,17 +79,6 @@ def test_receiver_keeps_up_at_115200_baud(flashed: Flashed) -> None:
     with pytest.raises(EOFError):
         machine.run()
     assert 0 < machine.receive_gap < 1389 / 6
-
-
-def test_thousand_images_in_time(flashed: Flashed) -> None:
-    """1000 images of 784 bytes through the serial port, scaled up from 100, stay well under a minute."""
-    url = emulator.start(NUCLEO, flashed.report.build.elf, flashed.state)
-    with np.load(export_run(flashed.run).reference) as stored:
-        inputs = np.concatenate([stored["inputs"]] * 4)[:100]
-    with selftest.connect(url) as (device, _):
-        started = time.process_time(), time.monotonic()
-        selftest.evaluate(device, inputs)
-        assert time.monotonic() - started[1] < 6
 
 
 def test_opening_the_port_resets_and_a_new_client_takes_over(flashed: Flashed) -> None:

@@ -83,7 +83,7 @@ def test_evaluation_flashes_a_board_that_is_off(flashed: Flashed) -> None:
     assert np.array_equal(logits, evaluate_on_host(flashed.run, limit=2))
 
 
-def test_warm_flash_is_quick_and_touches_no_source(flashed: Flashed) -> None:
+def test_warm_flash_compiles_nothing_and_touches_no_source(flashed: Flashed) -> None:
     source = flashed.run / "firmware" / "model" / "model.c"
     before = source.stat().st_mtime_ns
     elf = flashed.report.build.elf.read_bytes()
@@ -91,7 +91,6 @@ def test_warm_flash_is_quick_and_touches_no_source(flashed: Flashed) -> None:
     assert report.passed == 32
     assert source.stat().st_mtime_ns == before and flashed.report.build.elf.read_bytes() == elf
     assert "Compiling" not in (flashed.folder / "build.log").read_text()
-    assert report.seconds < 15  # under 5 s on an idle machine; this one may be busy
 
 
 @pytest.mark.parametrize(
