@@ -149,7 +149,8 @@ def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
         figure.add_bar(
             y=part["shape"], x=part["ratio"], orientation="h", name=engine,
             marker={"color": _faded(COLOURS["tiled"], 1 - 0.6 * engines.index(engine) / max(1, len(engines) - 1))},
-            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition="outside", constraintext="none", textfont={"size": 11}, cliponaxis=False, textangle=0,
+            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition="outside", constraintext="none", textangle=0,
+            textfont={"size": 11}, cliponaxis=False,
             customdata=part[["median_us", "baseline_us", "baseline", "repeats", "batch"]],
             hovertemplate=f"<b>{engine}</b>, %{{y}}, batch %{{customdata[4]}}<br>%{{customdata[0]:,.1f}} us against %{{customdata[1]:,.1f}} us "
             "(%{customdata[2]})<br>medians of %{customdata[3]} repeats<extra></extra>",

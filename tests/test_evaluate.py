@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tbn import TBNError, runs
-from tbn.evaluate import deployed_model, evaluate, latent_model, logits_of, task_of
+from tbn.evaluate import evaluate
+from tbn.restore import deployed_model, latent_model, logits_of, task_of
 
 
 @pytest.mark.parametrize("kind", ["tiled", "binary", "cnn"])

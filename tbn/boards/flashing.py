@@ -92,7 +92,7 @@ def evaluate_on_board(
             _flash(
                 place, chosen, Steps(lambda step, state, message: tell(0.0, f"{step}: {message}")), pio.BUILD_SECONDS
             )
-        from tbn.evaluate import task_of
+        from tbn.restore import task_of
 
         inputs = task_of(place.run).test_inputs[:limit]
         logits = np.zeros((len(inputs), export.outputs), np.float32)

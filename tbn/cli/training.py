@@ -150,7 +150,7 @@ def summary(
     from tbn import runs, tasks
     from tbn import size as sizes
     from tbn.config import RunConfig
-    from tbn.evaluate import deployed_model, task_of
+    from tbn.restore import deployed_model, task_of
     from tbn.train import build
 
     if (run is None) == (model is None):

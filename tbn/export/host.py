@@ -119,6 +119,6 @@ def evaluate_on_host(
     found = runs.complete(run)
     report = export_run(found)
     library = compile_model(report)
-    from tbn.evaluate import task_of
+    from tbn.restore import task_of
 
     return run_library(library, report, task_of(found).test_inputs[:limit], progress)

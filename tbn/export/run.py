@@ -39,8 +39,8 @@ def export_run(run: str | Path | runs.Run, out_dir: str | Path | None = None) ->
         and all((folder / name).is_file() for name in (SOURCE, REFERENCE))
     ):
         return report
-    from tbn.evaluate import deployed_model, task_of
     from tbn.export.c_source import export_c
+    from tbn.restore import deployed_model, task_of
 
     return export_c(deployed_model(found), task_of(found), folder, fingerprint)
 

@@ -221,7 +221,7 @@ def test_compiler_that_fails_is_an_error_with_its_reason(built: tuple[ExportRepo
 def test_trained_run_on_the_host(kind: str, trained: dict[str, Path]) -> None:
     """Whole test set: the C source agrees with the model it came from."""
     from tbn import runs
-    from tbn.evaluate import deployed_model, logits_of, task_of
+    from tbn.restore import deployed_model, logits_of, task_of
 
     run = runs.find(trained[kind])
     found = evaluate_on_host(trained[kind])
