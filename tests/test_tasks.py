@@ -60,11 +60,58 @@ def test_a_cut_or_foreign_file(tiny):
         tasks.create("fashion_mnist", tiny)
 
 
+def test_mnist_from_a_folder(tiny):
+    (tiny / "FashionMNIST").rename(tiny / "MNIST")
+    task = tasks.create("mnist", tiny)
+    assert task.name == "mnist" and len(task.test_labels) == 10 and task.classes == tuple("0123456789")
+    assert task.source.startswith("20 training and 10 test images from")
+
+
+@pytest.fixture
+def tiny_cifar(tmp_path):
+    """Five batches of four records and a test batch, in CIFAR-10's binary layout."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name in [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]:
+        records = random.integers(0, 256, (4, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    return tmp_path
+
+
+def test_cifar10_from_a_folder(tiny_cifar):
+    task = tasks.create("cifar10", tiny_cifar)
+    assert task.train_inputs.shape == (20, 3, 32, 32) and task.test_inputs.shape == (4, 3, 32, 32)
+    raw = (tiny_cifar / "cifar-10-batches-bin" / "data_batch_2.bin").read_bytes()
+    assert task.train_labels[4] == raw[0] and task.train_inputs[4, 0, 0, 1] == raw[2]  # red plane first, row by row
+
+
+def test_cifar10_cut_short_or_foreign(tiny_cifar):
+    path = tiny_cifar / "cifar-10-batches-bin" / "test_batch.bin"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(TBNError, match="is cut short: 12291 is no multiple of 3073"):
+        tasks.create("cifar10", tiny_cifar)
+    path.write_bytes(b"\x63" + whole[1:])
+    with pytest.raises(TBNError, match="labels above 9"):
+        tasks.create("cifar10", tiny_cifar)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_sets_that_do_not_come_along_say_where_to_put_them(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("TBN_DATA", raising=False)
+    with pytest.raises(TBNError, match="does not come with the package.*--data-root FOLDER, or TBN_DATA"):
+        tasks.create(name)
+    with pytest.raises(TBNError, match="was not found"):
+        tasks.create(name, tmp_path)
+
+
 def test_digits():
     task = tasks.create("digits")
     assert task.input_shape == (1, 8, 8) and len(task.test_labels) == 360 and task.train_inputs.max() == 16
 
 
 def test_unknown():
-    with pytest.raises(TBNError, match="unknown task 'nope'; choose one of fashion_mnist, digits"):
+    with pytest.raises(TBNError, match="unknown task 'nope'; choose one of fashion_mnist, digits, mnist, cifar10"):
         tasks.create("nope")

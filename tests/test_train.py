@@ -117,7 +117,7 @@ def test_interrupt_leaves_a_resumable_folder_and_status_130(tmp_path, number):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"task": "nope"}, "unknown task 'nope'; choose one of fashion_mnist, digits"), ({"model": "nope"}, "unknown model 'nope'; choose one of mlp"),
+    [({"task": "nope"}, "unknown task 'nope'; choose one of fashion_mnist"), ({"model": "nope"}, "unknown model 'nope'; choose one of mlp"),
      ({"p": 0.5}, "p=0.5 is not a whole number"), ({"p": -1}, "p=-1"), ({"epochs": 0}, "epochs=0"), ({"lr": -1.0}, "lr=-1.0 is not a positive"),
      ({"recipe": "magic"}, "unknown recipe"), ({"seed": -1}, "seed=-1"), ({"alpha": "row"}, "alpha='row' is unknown"),
      ({"device": "tpu"}, "device 'tpu' is not on this machine")],

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tbn.errors import TBNError
-from tbn.tasks.images import Task, digits, fashion_mnist
+from tbn.tasks.images import Task, cifar10, digits, fashion_mnist, mnist
 
 __all__ = ["Task", "check", "create", "names"]
 
-_TASKS: dict[str, Callable[[Path | None, str], Task]] = {"fashion_mnist": fashion_mnist, "digits": digits}
+_TASKS: dict[str, Callable[[Path | None, str], Task]] = {
+    "fashion_mnist": fashion_mnist,
+    "digits": digits,
+    "mnist": mnist,
+    "cifar10": cifar10,
+}
 
 
 def names() -> tuple[str, ...]:
