@@ -57,26 +57,42 @@ def alphas_of(source: Tensor, p: int, per: AlphaPer = "tile") -> Tensor:
         source: W or A, N = p * q numbers.
         per: "tile" gives (p,), "layer" gives (1,).
     """
-    if per == "tile":
-        return blocks_of(source, p).abs().mean(1)
-    return source.abs().mean().reshape(1)
+    blocks = blocks_of(source, p if per == "tile" else 1)
+    wide = torch.promote_types(source.dtype, torch.float32)  # sums of many half-precision numbers would overflow
+    sums: Tensor = torch.linalg.vector_norm(blocks, ord=1, dim=1, dtype=wide)  # no tensor of absolute values is made
+    return (sums / blocks.shape[1]).to(source.dtype)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Binary weight forward, identity backward."""
+class _TiledWeight(torch.autograd.Function):
+    """Scaled tile forward in one weight-sized buffer; backward straight through to the latent weights, and to the alphas.
+
+    Kept for the backward pass: the tile and the alphas, never a weight-sized tensor.
+    """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, p: int) -> Tensor:
-        return tile_of(weight, p).expand(p, -1).reshape(weight.shape)
+    def forward(ctx: Any, weight: Tensor, alphas: Tensor, p: int) -> Tensor:
+        tile = tile_of(weight, p)
+        ctx.save_for_backward(tile, alphas)
+        return (tile * alphas[:, None]).expand(p, -1).reshape(weight.shape)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0], None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        tile, alphas = ctx.saved_tensors
+        blocks = grads[0].reshape(-1, tile.numel())  # (p, q)
+        for_weight = (blocks * alphas[:, None]).reshape(grads[0].shape) if ctx.needs_input_grad[0] else None
+        for_alphas = None
+        if ctx.needs_input_grad[1]:
+            per_tile = blocks @ tile
+            for_alphas = per_tile if alphas.numel() == len(blocks) else per_tile.sum(0, keepdim=True)
+        return for_weight, for_alphas, None
 
 
 def binary_weight(weight: Tensor, p: int) -> Tensor:
-    """The unscaled binary weight b: the tile p times, in the shape of ``weight``; its gradient passes straight through to ``weight``."""
-    out: Tensor = _StraightThrough.apply(weight, p)
+    """The unscaled binary weight b: the tile p times, in the shape of ``weight``.
+
+    Its gradient passes straight through to ``weight``.
+    """
+    out: Tensor = _TiledWeight.apply(weight, weight.new_ones(1), p)
     return out
 
 
@@ -92,6 +108,5 @@ def tiled_weight(weight: Tensor, source: Tensor, p: int, per: AlphaPer = "tile")
     Returns:
         shape and dtype of ``weight``, differentiable in both arguments.
     """
-    binary = binary_weight(weight, p)
-    alphas = alphas_of(source, p, per)
-    return (binary.reshape(alphas.numel(), -1) * alphas[:, None]).reshape(weight.shape)
+    out: Tensor = _TiledWeight.apply(weight, alphas_of(source, p, per), p)
+    return out

@@ -74,6 +74,21 @@ def test_keeps_the_dtype(dtype):
     assert tiled_weight(weight, weight, 4).dtype == dtype
 
 
+def test_half_precision_sums_do_not_overflow():
+    assert alphas_of(torch.full((1 << 20,), 0.25, dtype=torch.float16), 2).tolist() == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("per", ["tile", "layer"])
+def test_nothing_weight_sized_is_kept_for_the_backward_pass(per):
+    """Of a layer with N weights autograd keeps the tile, the alphas and the alpha source itself: no copy of N numbers."""
+    weight, source = (torch.randn(64, 64, requires_grad=True) for _ in range(2))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        tiled_weight(weight, source, 4, per)
+    own = source.untyped_storage().data_ptr()
+    assert kept and all(tensor.numel() <= 64 * 64 // 4 or tensor.untyped_storage().data_ptr() == own for tensor in kept)
+
+
 def test_a_factor_that_does_not_divide_names_the_nearest():
     with pytest.raises(ValueError, match="p=3 does not divide the 1024 weights; nearest are 2 and 4"):
         tile_of(torch.zeros(32, 32), 3)
