@@ -167,7 +167,20 @@ def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool 
         twin = tiled_from(modules[key], p, config.alpha if p > 1 else "layer", config.alpha_source)
         for parent, child_name in places[key]:
             setattr(parent, child_name, twin)
-    return ConversionReport(tuple(rows))
+    return ConversionReport((*rows, *_untouched(model)))
+
+
+def _untouched(model: nn.Module) -> list[LayerReport]:
+    """Matrices that ``tile_`` does not know, so that the report never keeps silent about weights: embeddings, packed attention, LSTMs."""
+    return [
+        LayerReport(
+            f"{name}.{key}" if name else key, parameter.numel(), 0, "left", f"a parameter of {type(module).__name__}"
+        )
+        for name, module in model.named_modules()
+        if not isinstance(module, TILEABLE)
+        for key, parameter in module.named_parameters(recurse=False)
+        if parameter.dim() > 1
+    ]
 
 
 def _shared_with(model: nn.Module, module: nn.Module) -> str | None:

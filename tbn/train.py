@@ -46,7 +46,7 @@ def build(config: RunConfig, input_shape: tuple[int, ...], classes: int) -> tupl
         return model, ""
     report = tile_(model, config.tiling())
     if (config.p > 1 or config.per_layer) and not report.with_status("tiled"):
-        largest = max(report.layers[:-1] or report.layers, key=lambda layer: layer.weights)
+        largest = max(report.with_status("binary")[:-1] or report.layers, key=lambda layer: layer.weights)
         raise TBNError(
             f"p={config.p} tiles nothing: the largest layer {largest.name!r} has {largest.weights:,} weights, min_layer_size is "
             f"{config.min_layer_size:,}",

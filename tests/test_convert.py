@@ -106,6 +106,22 @@ def test_a_shared_module_is_converted_once_and_tied_weights_are_left():
     assert report.layers[0].reason == "its weight is shared with 'embed'" and type(tied["head"]) is nn.Linear
 
 
+def test_weights_that_cannot_be_tiled_are_reported():
+    model = nn.ModuleDict(
+        {
+            "embed": nn.Embedding(10, 8),
+            "attend": nn.MultiheadAttention(8, 2),
+            "lstm": nn.LSTM(8, 8),
+            "head": nn.Linear(8, 10),
+        }
+    )
+    report = tile_(model, TilingConfig(min_layer_size=0))
+    left = {layer.name: layer.reason for layer in report.with_status("left")}
+    assert left["embed.weight"] == "a parameter of Embedding" and left["lstm.weight_hh_l0"] == "a parameter of LSTM"
+    assert left["attend.in_proj_weight"] == "a parameter of MultiheadAttention"
+    assert left["attend.out_proj"] == "NonDynamicallyQuantizableLinear is a subclass with a forward of its own"
+
+
 def test_state_dict_names_are_kept():
     dense = net()
     tiled = copy.deepcopy(dense)
