@@ -11,11 +11,12 @@ from torch import nn
 
 import tbn
 from tbn import TBNError, TilingConfig, artifact, models
+from tests.models.small import SMALL
 
 
 def packed(model: str = "mlp", p: int = 4) -> nn.Module:
-    network = models.create(model)
-    tbn.tile_(network, TilingConfig(p=p))
+    network = models.create(model, **SMALL.get(model, {}))
+    tbn.tile_(network, TilingConfig(p=p, min_layer_size=1024))
     return tbn.freeze(network)
 
 

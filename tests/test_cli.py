@@ -64,6 +64,18 @@ def test_bad_input_is_one_line_with_its_fix(arguments, words, capsys, runs_folde
     assert not runs_folder.exists()
 
 
+def test_arguments_of_the_model(capsys, runs_folder):
+    small = ["--model", "vgg_small", "--model-arg", "width=4", "--min-layer-size", 500]
+    code, out, _ = tbn(capsys, "train", "--task", "digits", *small, "--epochs", 1, "--json")
+    answer = json.loads(out)
+    assert code == 0 and 0 < answer["size"]["weights"] < 100_000
+    code, out, _ = tbn(capsys, "eval", answer["run"], "--engine", "packed", "--json")
+    assert code == 0 and json.loads(out)["accuracy"] == answer["metrics"]["accuracy"]
+    for bad, words in (("width", "is not NAME=VALUE"), ("size=3", "unexpected keyword argument 'size'")):
+        code, out, _ = tbn(capsys, "train", "--task", "digits", "--model", "cnn", "--model-arg", bad, "--json")
+        assert code == 1 and words in json.loads(out)["error"]
+
+
 def test_half_finished_and_corrupted_runs(capsys, trained, tmp_path):
     import shutil
 

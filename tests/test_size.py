@@ -6,6 +6,7 @@ from torch import nn
 
 import tbn
 from tbn import TilingConfig, models
+from tests.models.small import SMALL
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -23,8 +24,8 @@ def test_the_papers_microcontroller_mlp(p, expected):
 @pytest.mark.parametrize("model", models.names())
 @pytest.mark.parametrize("p", [1, 4, 16])
 def test_reported_bytes_are_the_bytes_in_the_file(model, p, tmp_path):
-    network = models.create(model)
-    tbn.tile_(network, TilingConfig(p=p))
+    network = models.create(model, **SMALL.get(model, {}))
+    tbn.tile_(network, TilingConfig(p=p, min_layer_size=1024))
     packed = tbn.freeze(network)
     tbn.save(packed, tmp_path / "packed.safetensors")
     with safe_open(tmp_path / "packed.safetensors", framework="pt") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,9 @@ def train(
     ] = None,
     per_layer: Annotated[
         list[str] | None, typer.Option(help="PATTERN=P, a factor of its own for some layers; may be given again.")
+    ] = None,
+    model_arg: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the model, e.g. width=16; may be given again.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Hyper-parameters by name: adamw, paper_mcu.")] = "adamw",
     epochs: Annotated[int | None, typer.Option(help="(default: the recipe's)")] = None,
@@ -67,6 +70,7 @@ def train(
                 alpha_source=alpha_source,
                 exclude=tuple(exclude or ()),
                 per_layer=_pairs(per_layer or []),
+                model_args=_arguments(model_arg or []),
                 recipe=recipe,
                 epochs=epochs,
                 batch_size=batch_size,
@@ -105,6 +109,20 @@ def _pairs(items: list[str]) -> dict[str, int]:
         if not equals:
             raise TBNError(f"--per-layer {item!r} has no factor", "write it as PATTERN=P, e.g. 'conv4=8'")
         found[pattern] = _whole(f"per_layer[{pattern!r}]", factor)
+    return found
+
+
+def _arguments(items: list[str]) -> dict[str, Any]:
+    """NAME=VALUE as keyword arguments; a value is JSON (16, 0.5, true, [64, 32]) or else a word."""
+    found: dict[str, Any] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name.isidentifier():
+            raise TBNError(f"--model-arg {item!r} is not NAME=VALUE", "write it as e.g. width=16 or hidden=[64,32]")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
     return found
 
 

@@ -10,7 +10,18 @@ from tbn.errors import TBNError
 if TYPE_CHECKING:
     from torch import nn
 
-_BUILDERS = {"mlp": "mlp", "cnn": "cnn"}  # model -> module with a function of the model's name
+_BUILDERS = {  # model -> module with a function of the model's name
+    "mlp": "mlp",
+    "cnn": "cnn",
+    "vgg_small": "vgg",
+    "resnet18": "resnet",
+    "resnet34": "resnet",
+    "resnet50": "resnet",
+    "mlp_mixer": "mixer",
+    "convmixer": "convmixer",
+    "vit": "vit",
+    "swin_t": "swin",
+}
 
 
 def names() -> tuple[str, ...]:
