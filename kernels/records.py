@@ -21,6 +21,8 @@ from typing import Any
 
 import torch
 
+from kernels.machine import cpu_name
+
 RESULTS = Path(__file__).parent / "results"
 Record = dict[str, Any]
 
@@ -37,12 +39,8 @@ def machine_name(device: str) -> str:
     """The processor and its number of cores, or the GPU; never the name of the host."""
     if device == "cuda":
         return torch.cuda.get_device_name()
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        model = found[1].strip() if found else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores"
+    return f"{cpu_name()}, {cores} cores"
 
 
 def versions() -> dict[str, str]:

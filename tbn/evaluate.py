@@ -79,7 +79,6 @@ def evaluate(
         raise TBNError(
             f"run {found.id!r} is full precision: there is nothing packed in it", "use --engine latent, c or board"
         )
-    expected = logits_of(latent_model(found) if keeps else deployed_model(found), task, limit)
     started = time.monotonic()
     instructions = None
     if engine == "latent":
@@ -98,6 +97,10 @@ def evaluate(
         from tbn.boards import evaluate_on_board
 
         logits, instructions = evaluate_on_board(found.path, limit=limit, progress=progress)
+    seconds = round(time.monotonic() - started, 3)
+    expected = logits
+    if engine != reference:
+        expected = logits_of(latent_model(found) if keeps else deployed_model(found), task, limit)
     difference = float(np.abs(logits - expected).max())
     return Evaluation(
         found.id,
@@ -107,7 +110,7 @@ def evaluate(
         reference,
         difference,
         difference / max(float(np.abs(expected).max()), 1e-30),
-        round(time.monotonic() - started, 3),
+        seconds,
         task.source,
         instructions,
     )

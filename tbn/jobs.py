@@ -23,10 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tbn.errors import TBNError
 from tbn.files import write_json
+from tbn.locks import is_locked
 
 JOB, PROGRESS, LOG, OUTPUT, LOCK, CANCELLED = (
     "job.json",
@@ -240,19 +239,8 @@ def _refuse_if_running(folder: Path) -> None:
 
 
 def _held(folder: Path) -> bool:
-    """Whether a living process holds the folder's lock. Two looks at once would see each other, so a taken lock is tried again."""
-    path = folder / LOCK
-    if not path.exists():
-        return False
-    for _ in range(5):
-        try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            time.sleep(0.003)
-        except OSError:
-            return False  # a folder that cannot be written holds no living job
-    return True
+    """Whether a living process works in the folder."""
+    return is_locked(folder / LOCK)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tbn
+from kernels.machine import cpu_name
 
 
 def provenance() -> dict[str, Any]:
@@ -29,15 +29,6 @@ def provenance() -> dict[str, Any]:
         "tbn": tbn.__version__,
         "commit": _commit(),
     }
-
-
-def cpu_name() -> str:
-    """The processor's name, as /proc/cpuinfo or the system gives it."""
-    try:
-        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        match = None
-    return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:

@@ -16,10 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from tbn.errors import TBNError
 from tbn.files import read_json
+from tbn.locks import is_locked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,17 +126,6 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds this lock file."""
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
 
 
 def new_folder(config: dict[str, Any], root: Path | None = None) -> Path:

@@ -73,7 +73,8 @@ def fit(
         TBNError: bad configuration, no data, loss not finite, disk full; ``error.json`` in the folder says the same.
     """
     task = tbn.tasks.create(config.task, config.data_root, config.data)
-    build(config, task.input_shape, len(task.classes))  # refuse before a folder is made
+    with torch.device("meta"):  # shapes alone: refuse before a folder is made
+        build(config, task.input_shape, len(task.classes))
     if folder is not None and (folder / "config.json").exists():
         raise TBNError(
             f"{folder} already holds a run", f"go on with tbn train --resume {folder}, or choose another folder"

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tbn import memory, runs
 from tbn.boards import pio
 from tbn.boards.catalogue import Board, get_board
@@ -23,6 +21,7 @@ from tbn.errors import TBNError
 from tbn.export.report import ExportReport
 from tbn.export.run import export_run, firmware_folder
 from tbn.files import write_json
+from tbn.locks import owned
 
 STEPS = ("check", "generate", "build", "fit", "flash", "verify")
 FREE_BYTES = 100 << 20  # a build folder with zig's cache takes some 10 MB, the first build of a toolchain more
@@ -180,24 +179,12 @@ def build_in(place: Place, emulated: bool, steps: Steps, limit_seconds: float) -
 
 @contextmanager
 def _alone(place: Place) -> Iterator[None]:
-    try:
-        place.folder.mkdir(parents=True, exist_ok=True)
+    """Be the only build of this run for this board, with room for it on the disk."""
+    busy = TBNError(f"run {place.run.id} is being built for {place.board.name} already", "wait until that has ended")
+    with owned(place.folder / ".build.lock", busy):
         free = shutil.disk_usage(place.folder).free
-        guard = FileLock(place.folder / ".build.lock", timeout=0)
-        guard.acquire()
-    except Timeout as error:
-        raise TBNError(
-            f"run {place.run.id} is being built for {place.board.name} already", "wait until that has ended"
-        ) from error
-    except OSError as error:
-        raise TBNError(
-            f"cannot write {place.folder}: {error.strerror}", "choose a runs folder that you can write to"
-        ) from error
-    try:
         if free < FREE_BYTES:
             raise TBNError(
                 f"only {free >> 20} MB are free for {place.folder}", "free some space: a build takes up to 100 MB"
             )
         yield
-    finally:
-        guard.release()

@@ -2,16 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tbn.boards.catalogue import Board, list_boards
 from tbn.errors import TBNError
+from tbn.locks import owned
 
 EMULATOR = "emulator"
 
@@ -93,23 +91,12 @@ def _checked(board: Board, port: str, ports: tuple[Port, ...]) -> str:
     return port
 
 
-@contextmanager
-def held(lock: Path, port: str) -> Iterator[None]:
+def held(lock: Path, port: str) -> AbstractContextManager[None]:
     """Own a port for a while; a second owner is refused at once."""
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        guard = FileLock(lock, timeout=0)
-        guard.acquire()
-    except Timeout as error:
-        raise TBNError(
-            f"the port {port} is in use by another flash or evaluation", "wait until it has ended, or cancel it"
-        ) from error
-    except OSError as error:
-        raise TBNError(f"cannot lock {lock}: {error.strerror}", "choose a folder that you can write to") from error
-    try:
-        yield
-    finally:
-        guard.release()
+    busy = TBNError(
+        f"the port {port} is in use by another flash or evaluation", "wait until it has ended, or cancel it"
+    )
+    return owned(lock, busy)
 
 
 def lock_name(port: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -113,10 +114,12 @@ def test_too_big_for_the_board(flashed: Flashed, change: dict[str, int], words: 
     assert (flashed.folder / "report.json").read_bytes() == before
 
 
-def test_wrong_port_writes_nothing(trained: dict[str, Path]) -> None:
+def test_wrong_port_writes_nothing(trained: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"  # a copy: other tests may have flashed the shared one
+    shutil.copytree(trained["binary"], run, ignore=shutil.ignore_patterns("firmware"))
     with pytest.raises(TBNError, match="/dev/ttyNOWHERE does not exist"):
-        flash(trained["binary"], port="/dev/ttyNOWHERE")
-    assert not (trained["binary"] / "firmware").exists()
+        flash(run, port="/dev/ttyNOWHERE")
+    assert not (run / "firmware").exists()
 
 
 @pytest.mark.parametrize(("board", "words"), [("nucleo", "unknown board"), ("uno", "there is no emulated uno")])
