@@ -14,7 +14,7 @@ PAGES = {
     "pages/explore/tradeoff.py": (
         "Trade-off",
         ":material/scatter_plot:",
-        "Accuracy against size for every finished run, with the Pareto front. Choose a run to see what it is made of.",
+        "Score against size for every finished run of a task, with the Pareto front. Choose a run to see what it is made of.",
     ),
     "pages/run/train.py": (
         "Train",

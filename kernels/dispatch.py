@@ -2,7 +2,7 @@
 
 ``prepare`` holds what the engine multiplies with, for one dtype; each engine expands what it needs at its first call (torch: the distinct
 rows; Triton: a re-ordered copy of the bits). ``linear`` and ``conv`` do the work: one product with the R distinct rows, then one pass that
-writes the g copies with their alphas and the bias.
+writes the g copies with their alphas and the bias. ``transposed_linear`` has its copies on the inputs: they are added up first.
 """
 
 from __future__ import annotations
@@ -193,6 +193,36 @@ def linear_torch(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tens
     if layer.dense:
         return F.linear(x, layer.weight, bias)
     return replicate(F.linear(x, layer.weight), layer, bias, x.dim() - 1)
+
+
+def fold(x: Tensor, layer: Prepared) -> Tensor:
+    """Add up the inputs that meet equal rows, the transpose of ``replicate``: ``z[k] = sum over c of alpha * x[c*R + r]``, r the row of piece k.
+
+    Args:
+        x: (..., rows).
+
+    Returns:
+        (..., K) in the dtype of ``x``.
+    """
+    parts = x.reshape(*x.shape[:-1], layer.geometry.copies, layer.geometry.distinct_rows)
+    if layer.piece_rows is not None:
+        parts = parts.index_select(-1, layer.piece_rows)
+    return (parts * layer.scale).sum(-2)
+
+
+def transposed_linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
+    """``x @ W + bias`` for a weight that lies (inputs, outputs), with torch on any device, differentiable in ``x``.
+
+    The same K x row_length products are left as in ``linear``, and all outputs are distinct.
+
+    Args:
+        x: (..., rows) in the dtype that ``layer`` was prepared for.
+        bias: (row_length,) or None.
+
+    Returns:
+        (..., row_length) in the dtype of ``x``.
+    """
+    return F.linear(x if layer.dense else fold(x, layer), layer.weight.T, bias)
 
 
 def conv(

@@ -6,7 +6,7 @@ padding bits of the last byte are 0. The same bytes lie in the packed file, in t
 Geometry: a layer of ``rows`` x ``row_length`` weights, flattened row-major, is p copies of one tile of ``q = rows * row_length / p``
 signs. With ``g = gcd(rows, p)`` the first ``R = rows / g`` rows hold ``p / g`` whole tiles, and the other rows are exact copies of them up
 to the alphas. So R rows are computed and written g times (Tiled Bit Networks, arXiv 2407.12075, equation of the forward pass;
-the reuse of the products is this project's consequence of it).
+the reuse of the products is this project's consequence of it). Rows are outputs; in a weight that lies (inputs, outputs) they are inputs.
 """
 
 from __future__ import annotations

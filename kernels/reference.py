@@ -38,3 +38,20 @@ def tiled_linear(x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry
     weight = dense_weight(tile, alphas, geometry).double()
     out = x.double() @ weight.T
     return (out if bias is None else out + bias.double()).to(torch.float32)
+
+
+def transposed_linear(
+    x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None = None
+) -> Tensor:
+    """``x @ W + bias`` with the whole weight written out, for a weight that lies (inputs, outputs).
+
+    Args:
+        x: (..., rows) floating.
+        tile, alphas, geometry: as in ``dense_weight``; the rows are the inputs.
+        bias: (row_length,) or None.
+
+    Returns:
+        (..., row_length) float32, computed in float64.
+    """
+    out = x.double() @ dense_weight(tile, alphas, geometry).double()
+    return (out if bias is None else out + bias.double()).to(torch.float32)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tbn.artifact import load, save
     from tbn.convert import ConversionReport, TilingConfig, freeze, tile_
     from tbn.errors import TBNError
-    from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear
-    from tbn.packed import PackedConv1d, PackedConv2d, PackedLinear
+    from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear, TiledTransposedLinear
+    from tbn.packed import PackedConv1d, PackedConv2d, PackedLinear, PackedTransposedLinear
     from tbn.size import Summary, summary
 
 __version__ = "0.1.0"
@@ -22,11 +22,13 @@ __all__ = [
     "PackedConv1d",
     "PackedConv2d",
     "PackedLinear",
+    "PackedTransposedLinear",
     "Summary",
     "TBNError",
     "TiledConv1d",
     "TiledConv2d",
     "TiledLinear",
+    "TiledTransposedLinear",
     "TilingConfig",
     "freeze",
     "load",
@@ -46,9 +48,11 @@ _HOME = {
     "TiledConv1d": "layers",
     "TiledConv2d": "layers",
     "TiledLinear": "layers",
+    "TiledTransposedLinear": "layers",
     "PackedConv1d": "packed",
     "PackedConv2d": "packed",
     "PackedLinear": "packed",
+    "PackedTransposedLinear": "packed",
     "Summary": "size",
     "summary": "size",
 }

@@ -1,7 +1,7 @@
 """A packed model as one .safetensors file: tensors, and in the header everything needed to read them. No pickle anywhere.
 
 Header: ``format`` "tbn", ``format_version``, ``sha256`` over tensors and description, and ``model``, a JSON text with the packed layers (name,
-weight shape, p, alphas, bias), tied names and, for a registry model, its name and arguments.
+weight shape, p, alphas, bias, and ``transposed`` where the shape is (inputs, outputs)), tied names and, for a registry model, its name and arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import tbn.models
 from tbn.errors import TBNError
 from tbn.files import write_bytes
-from tbn.layers import TiledLayer
+from tbn.layers import TiledLayer, is_layer, is_transposed
 from tbn.packed import PackedLayer, packed_like
 
 FORMAT_VERSION = 1
@@ -33,7 +33,7 @@ def save(packed: nn.Module, path: str | Path) -> None:
         path: of the file, by habit ``*.safetensors``.
 
     Raises:
-        TBNError: the model is not packed, or the file cannot be written (nothing half-written is left).
+        TBNError: the model is not packed, its state holds something else than tensors, or the file cannot be written (nothing half-written is left).
     """
     if any(isinstance(module, TiledLayer) for module in packed.modules()):
         raise TBNError("the model has latent weights, so its file would not be small", "save tbn.freeze(model)")
@@ -44,12 +44,23 @@ def save(packed: nn.Module, path: str | Path) -> None:
     tensors: dict[str, Tensor] = {}
     owner: dict[int, str] = {}
     tied: dict[str, str] = {}
+    memory: set[int] = set()
     for name, tensor in packed.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, Tensor):
+            raise TBNError(
+                f"{name!r} of the model's state is no tensor but {type(tensor).__name__}, and the file holds tensors only",
+                "leave it out of the state (get_extra_state)",
+            )
         if id(tensor) in owner:
             tied[name] = owner[id(tensor)]
-        else:
-            owner[id(tensor)] = name
-            tensors[name] = tensor.detach().contiguous().cpu()
+            continue
+        owner[id(tensor)] = name
+        tensor = tensor.detach().contiguous().cpu()
+        shared = (
+            tensor.untyped_storage().data_ptr() in memory
+        )  # a part of another tensor: safetensors wants its own memory
+        tensors[name] = tensor.clone() if shared else tensor
+        memory.add(tensor.untyped_storage().data_ptr())
     layers = {
         name: {
             "shape": list(module.weight_shape),
@@ -57,6 +68,7 @@ def save(packed: nn.Module, path: str | Path) -> None:
             "alphas": module.alphas.numel(),
             "bias": module.bias is not None,
             "order": "rows",
+            **({"transposed": True} if module.transposed else {}),
         }
         for name, module in packed.named_modules(remove_duplicate=False)
         if isinstance(module, PackedLayer)
@@ -109,7 +121,7 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
     swaps: list[tuple[nn.Module, str, PackedLayer]] = []
     for name, spec in description["layers"].items():
         target = modules.get(name)
-        if not isinstance(target, nn.Linear | nn.Conv1d | nn.Conv2d):
+        if target is None or not is_layer(target) or is_transposed(target) != spec.get("transposed", False):
             found = type(target).__name__ if target is not None else "nothing"
             raise TBNError(
                 f"{path} has a packed layer {name!r}, the model has {found} there",

@@ -1,10 +1,14 @@
 """Charts: values in, plotly figure out. No streamlit and no torch, so a notebook draws the same picture as a page.
 
+Here are the words and colours of all charts, and score against size; ``tbn.training_charts`` draws how a run learned, ``tbn.memory_charts``
+where its bytes are, ``tbn.kernel_charts`` how fast the kernels are.
+
 One meaning a colour (told apart by colour-blind eyes and on light and dark ground): grey is fp32, vermilion is binary (p = 1), blue is tiled,
 green is whatever is no weight (code, buffers).
 The model is a marker's shape. Every axis has its unit; a measured number has its machine and date. ``alt_text(figure)`` is the figure in words.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +16,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from tbn.errors import TBNError
 from tbn.pareto import front
+from tbn.scores import METRICS, Metric
 
 COLOURS = {"fp32": "#8A8F98", "binary": "#D9601A", "tiled": "#2B87D1", "code": "#12A37F"}
 NEUTRAL = "#8A8F98"
@@ -22,13 +28,41 @@ X_AXES = {
     "bits_per_weight": "Stored bits a weight (log2 axis)",
     "total_bytes": "Whole model with biases and norms (bytes, log2 axis)",
 }
-CONFIGURATION = ["task", "model", "method", "p", "alpha", "alpha_source", "min_layer_size", "epochs", "data_source"]
+CONFIGURATION = [
+    "task",
+    "metric",
+    "model",
+    "method",
+    "p",
+    "alpha",
+    "alpha_source",
+    "min_layer_size",
+    "epochs",
+    "data_source",
+]
 MARGIN = {"l": 10, "r": 10, "t": 34, "b": 10}
 
 
 def alt_text(figure: go.Figure) -> str:
     """What the figure shows, in a sentence or two, for those who cannot see it."""
     return str((figure.layout.meta or {}).get("alt", ""))
+
+
+def with_alt(figure: go.Figure, text: str) -> go.Figure:
+    """Give the figure its words."""
+    figure.update_layout(meta={"alt": text})
+    return figure
+
+
+def legend() -> dict[str, Any]:
+    """Where every chart has its legend: in a line above."""
+    return {"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0, "title": {"text": ""}}
+
+
+def faded(colour: str, opacity: float) -> str:
+    """``#rrggbb`` as rgba."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:.2f})"
 
 
 def method_of(p: float) -> str:
@@ -53,40 +87,70 @@ def smaller_text(compression: float) -> str:
     return "as fp32" if compression == 1 else f"{compression:,.1f}x smaller ({1 / compression:.3f} of fp32)"
 
 
+def score_text(metric: str, value: float | None) -> str:
+    """A result as people read it, e.g. ``86.50 %``, ``0.4812`` or ``not measured``; ``metric`` is any key of a result's ``metrics``."""
+    if value is None or not math.isfinite(value):
+        return "not measured"
+    return METRICS[metric].text(value) if metric in METRICS else f"{value:.4g}"
+
+
 def configurations(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a configuration: accuracy as the mean over its seeds, ``accuracy_std`` (sample standard deviation, NaN for one seed), ``seeds``.
+    """One row a configuration: ``score`` as the mean over its seeds, ``score_std`` (sample standard deviation, NaN for one seed), ``seeds``.
 
     ``run`` is the run with the smallest seed; everything else is as that run has it. A seed that was trained again counts once, as its newest.
     """
     keys = [name for name in CONFIGURATION if name in runs.columns]
-    runs = (
-        runs[runs["accuracy"].notna()]
-        .sort_values(["seed", "date", "run"])
-        .drop_duplicates([*keys, "seed"], keep="last")
-    )
+    runs = runs[pd.to_numeric(runs["score"], errors="coerce").notna()].astype({"score": float})
+    runs = runs.sort_values(["seed", "date", "run"]).drop_duplicates([*keys, "seed"], keep="last")
     groups = runs.groupby(keys, dropna=False, sort=False)
     merged = groups.first().reset_index()
     merged["run"] = groups["run"].first().to_numpy()
-    merged["accuracy"], merged["accuracy_std"] = (
-        groups["accuracy"].mean().to_numpy(),
-        groups["accuracy"].std().to_numpy(),
-    )
+    merged["score"], merged["score_std"] = groups["score"].mean().to_numpy(), groups["score"].std().to_numpy()
     merged["seeds"] = groups.size().to_numpy()
     return merged
 
 
-def tradeoff(runs: pd.DataFrame, x: str = "weight_bytes") -> go.Figure:
-    """Accuracy against size, one point a configuration with its spread over seeds, and the Pareto front; dominated points are faded.
+def front_of(points: pd.DataFrame, x: str = "weight_bytes") -> "pd.Series[bool]":
+    """Which ``configurations`` of one task nobody beats: small ``x``, and a score as large or as small as its metric wants.
+
+    Raises:
+        TBNError: the rows are of several tasks, or there are none.
+    """
+    return front(points, x, "score", maximise_y=_metric(points).higher_is_better)
+
+
+def _metric(points: pd.DataFrame) -> Metric:
+    """The one metric of these runs."""
+    tasks = sorted(points["task"].unique())
+    if len(tasks) != 1 or points["metric"].nunique() != 1:
+        what = (
+            f"runs of {len(tasks)} tasks ({', '.join(tasks)}) have no common score" if tasks else "no run has a score"
+        )
+        raise TBNError(what, "choose the finished runs of one task, e.g. runs[runs['task'] == 'digits']")
+    return METRICS[str(points["metric"].iloc[0])]
+
+
+def tradeoff(runs: pd.DataFrame, x: str = "weight_bytes", baselines: Mapping[str, float] | None = None) -> go.Figure:
+    """Score against size, one point a configuration with its spread over seeds, and the Pareto front; dominated points are faded.
 
     A point's ``customdata`` begins with the run id, so a click on it chooses the run.
+
+    Args:
+        runs: rows of ``tbn.runs.frame`` of one task.
+        x: one of ``X_AXES``.
+        baselines: what trivial methods score on the task, by name; drawn as dashed lines.
+
+    Raises:
+        TBNError: the runs are of several tasks, or none has a score.
     """
     points = configurations(runs)
-    points = points[pd.to_numeric(points[x], errors="coerce") > 0].sort_values([x, "accuracy"])
-    points["on_front"] = front(points, x, "accuracy")
+    metric = _metric(points)
+    points = points[pd.to_numeric(points[x], errors="coerce") > 0].sort_values([x, "score"])
+    points["on_front"] = front_of(points, x)
     winners = points[points["on_front"]]
     figure = go.Figure()
     figure.add_scatter(
-        x=winners[x], y=winners["accuracy"] * 100, mode="lines", name="Pareto front", hoverinfo="skip",
+        x=winners[x], y=winners["score"] * metric.factor, mode="lines", name="Pareto front", hoverinfo="skip",
         line={"color": NEUTRAL, "width": 1.5, "dash": "dot", "shape": "hv"},
     )  # fmt: skip
     symbols = dict(zip(sorted(points["model"].unique()), SYMBOLS * 9, strict=False))
@@ -94,101 +158,57 @@ def tradeoff(runs: pd.DataFrame, x: str = "weight_bytes") -> go.Figure:
         ["model", "method"]
     ):
         figure.add_scatter(
-            x=group[x], y=group["accuracy"] * 100, mode="markers+text", name=f"{model}, {method}",
+            x=group[x], y=group["score"] * metric.factor, mode="markers+text", name=f"{model}, {method}",
             text=group["p"].map(label_of), textposition="bottom right", cliponaxis=False,
-            error_y={"type": "data", "array": group["accuracy_std"].fillna(0) * 100, "thickness": 1.2, "width": 4},
+            error_y={"type": "data", "array": group["score_std"].fillna(0) * metric.factor, "thickness": 1.5, "width": 0},
             marker={"size": 14, "symbol": symbols[model], "color": COLOURS[str(method)], "opacity": [1.0 if f else 0.4 for f in group["on_front"]]},
-            customdata=[[row["run"], _hover(row)] for _, row in group.iterrows()],
+            customdata=[[row["run"], _hover(row, metric)] for _, row in group.iterrows()],
             hovertemplate="%{customdata[1]}<extra></extra>", unselected={"marker": {"opacity": 0.3}},
         )  # fmt: skip
+    _draw_baselines(figure, points["score"] * metric.factor, baselines or {}, metric)
     figure.update_xaxes(title=X_AXES[x], type="log", **_powers_of_two(points[x], "bits" not in x))
-    figure.update_yaxes(title="Test accuracy (%)")
-    figure.update_layout(height=460, margin=MARGIN, clickmode="event+select", dragmode="zoom", legend=_legend())
+    figure.update_yaxes(title=metric.axis + ("" if metric.higher_is_better else ", lower is better"))
+    figure.update_layout(height=460, margin=MARGIN, clickmode="event+select", dragmode="zoom", legend=legend())
     best = "; ".join(
-        f"{row['model']} {label_of(row['p'])} {row['accuracy']:.1%} at {_size(row[x], x)}"
+        f"{row['model']} {label_of(row['p'])} {metric.text(row['score'])} at {_size(row[x], x)}"
         for row in winners.to_dict("records")
     )
+    beside = "; ".join(f"{name} {metric.text(value)}" for name, value in (baselines or {}).items())
     return with_alt(
         figure,
-        f"Test accuracy against {X_AXES[x].split(' (')[0].lower()} of {len(points)} configurations. Pareto front: {best}.",
+        f"Test {metric.label} against {X_AXES[x].split(' (')[0].lower()} of {len(points)} configurations. Pareto front: {best}."
+        + (f" Trivial baselines: {beside}." if beside else ""),
     )
 
 
-def curves(metrics: pd.DataFrame, what: str, method: str = "tiled") -> go.Figure:
-    """One training curve, ``what`` = "accuracy" or "loss": test solid, train dashed, against the epoch."""
-    factor, unit = (100, "accuracy (%)") if what == "accuracy" else (1, "loss")
-    figure, told = go.Figure(), []
-    for part, dash in (("test", "solid"), ("train", "dash")):
-        if (name := f"{part}_{what}") in metrics and metrics[name].notna().any():
-            rows = metrics[metrics[name].notna()]
-            figure.add_scatter(
-                x=rows["epoch"], y=rows[name] * factor, name=part, mode="lines+markers", opacity=1.0 if part == "test" else 0.6,
-                line={"color": COLOURS[method], "dash": dash, "width": 2}, hovertemplate=f"epoch %{{x}}: %{{y:.3g}}<extra>{part}</extra>",
+def _draw_baselines(
+    figure: go.Figure, drawn: "pd.Series[float]", baselines: Mapping[str, float], metric: Metric
+) -> None:
+    """A dashed line a baseline. One so far from the points that it would flatten them is named at the edge instead."""
+    low, high = drawn.min(), drawn.max()
+    reach = max(2 * (high - low), 0.1 * abs(high))
+    beyond: dict[str, list[str]] = {"below": [], "above": []}
+    sides = itertools.cycle(("top left", "top right"))  # neighbours' words would lie on each other
+    for name, value in sorted(baselines.items(), key=lambda item: item[1]):
+        y, text = value * metric.factor, f"{name} {metric.text(value)}"
+        if low - reach <= y <= high + reach:
+            figure.add_hline(
+                y=y, line={"color": NEUTRAL, "width": 1.2, "dash": "dash"}, layer="below",
+                annotation={"text": text, "font": {"size": 11, "color": NEUTRAL}}, annotation_position=next(sides),
             )  # fmt: skip
-            told.append(f"{part} {what} {rows[name].iloc[-1] * factor:.3g}")
-    figure.update_xaxes(title="Epoch", tick0=1, dtick=max(1, round(len(metrics) / 8)))
-    figure.update_yaxes(title=unit.capitalize())
-    figure.update_layout(height=260, margin=MARGIN, legend=_legend())
-    return with_alt(
-        figure, f"{what.capitalize()} over {len(metrics)} epochs; in the last: {', '.join(told) or 'nothing yet'}."
-    )
+        else:
+            beyond["below" if y < low else "above"].append(text)
+    for side, y, arrow in (("below", 0.0, "↓"), ("above", 1.0, "↑")):
+        if beyond[side]:
+            figure.add_annotation(
+                text=f"{arrow} {', '.join(beyond[side])}", x=0.5, xref="paper", y=y, yref="paper", yanchor="bottom" if y == 0 else "top",
+                showarrow=False, font={"size": 11, "color": NEUTRAL},
+            )  # fmt: skip
 
 
-def kernel_ratios(record: Mapping[str, Any]) -> go.Figure:
-    """Measured speed as a multiple of the baseline: bars for each shape and p, 1 = the baseline, an upright line = p.
-
-    Args:
-        record: as ``kernels.bench`` writes it: machine, date, versions, threads, rows (op, engine, baseline, m, n, batch, p, median_us,
-            baseline_us, ratio, repeats).
-    """
-    rows = pd.DataFrame(record["rows"]).sort_values(["m", "n", "batch", "p"], ascending=False)
-    rows["shape"] = [f"{r['m']} x {r['n']}, p = {r['p']}" for r in rows.to_dict("records")]
-    figure, engines = go.Figure(), sorted(rows["engine"].unique())
-    for engine in reversed(engines):
-        part = rows[rows["engine"] == engine]
-        figure.add_bar(
-            y=part["shape"], x=part["ratio"], orientation="h", name=engine,
-            marker={"color": _faded(COLOURS["tiled"], 1 - 0.6 * engines.index(engine) / max(1, len(engines) - 1))},
-            text=[f"{ratio:.2f}x" for ratio in part["ratio"]], textposition="outside", constraintext="none", textangle=0,
-            textfont={"size": 11}, cliponaxis=False,
-            customdata=part[["median_us", "baseline_us", "baseline", "repeats", "batch"]],
-            hovertemplate=f"<b>{engine}</b>, %{{y}}, batch %{{customdata[4]}}<br>%{{customdata[0]:,.1f}} us against %{{customdata[1]:,.1f}} us "
-            "(%{customdata[2]})<br>medians of %{customdata[3]} repeats<extra></extra>",
-        )  # fmt: skip
-    ideal = rows.drop_duplicates("shape")
-    figure.add_scatter(
-        y=ideal["shape"], x=ideal["p"], mode="markers", name="p: bytes saved", hovertemplate="1/%{x} of the weight bytes<extra></extra>",
-        marker={"symbol": "line-ns-open", "size": 16, "color": NEUTRAL, "line": {"width": 2}},
-    )  # fmt: skip
-    figure.add_vline(x=1, line={"color": COLOURS["fp32"], "width": 1, "dash": "dot"}, layer="below")
-    figure.update_xaxes(title=f"Times as fast as {', '.join(sorted(rows['baseline'].unique()))}", rangemode="tozero")
-    order = list(rows.drop_duplicates("shape")["shape"])
-    figure.update_yaxes(title="Weight (m x n) and tiling factor", categoryorder="array", categoryarray=order)
-    figure.update_layout(
-        height=170 + 19 * len(rows),
-        margin=MARGIN | {"r": 40},
-        legend=_legend() | {"traceorder": "reversed"},
-        barmode="group",
-    )
-    best = rows.sort_values("ratio").iloc[-1]
-    told = (
-        f"from {rows['ratio'].min():.2f} to {best['ratio']:.2f} times as fast, best {best['engine']} at {best['shape']}"
-    )
-    return with_alt(
-        figure,
-        f"Speed of {', '.join(engines)} beside {best['baseline']} on {record['machine']}, {kernel_source(record)}: {told}.",
-    )
-
-
-def kernel_source(record: Mapping[str, Any]) -> str:
-    """When and with what a record was measured."""
-    versions = ", ".join(f"{name} {version}" for name, version in record.get("versions", {}).items())
-    return f"measured {str(record['date'])[:10]} with {record.get('threads', '?')} threads, {versions}"
-
-
-def _hover(row: "pd.Series[Any]") -> str:
-    spread = f" ± {row['accuracy_std']:.2%} (mean of {row['seeds']} seeds)" if row["seeds"] > 1 else " (one seed)"
-    lines: list[str] = [f"<b>{row['model']}, {label_of(row['p'])}</b>", f"accuracy {row['accuracy']:.2%}{spread}"]
+def _hover(row: "pd.Series[Any]", metric: Metric) -> str:
+    spread = f" ± {metric.text(row['score_std'])} (mean of {row['seeds']} seeds)" if row["seeds"] > 1 else " (one seed)"
+    lines = [f"<b>{row['model']}, {label_of(row['p'])}</b>", f"{metric.label} {metric.text(row['score'])}{spread}"]
     lines.append(f"weights {int(row['weight_bytes']):,} bytes, {row['bits_per_weight']:.3g} bits a weight")
     lines.append(smaller_text(float(row["compression"])))
     if row["p"] > 0:
@@ -217,19 +237,3 @@ def _power_text(power: int, in_bytes: bool) -> str:
     if not in_bytes:
         return f"1/{2**-power}" if power < 0 else str(2**power)
     return f"{2**power} B" if power < 10 else f"{2 ** (power - 10)} KiB" if power < 20 else f"{2 ** (power - 20)} MiB"
-
-
-def _faded(colour: str, opacity: float) -> str:
-    """``#rrggbb`` as rgba."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {opacity:.2f})"
-
-
-def _legend() -> dict[str, Any]:
-    return {"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0, "title": {"text": ""}}
-
-
-def with_alt(figure: go.Figure, text: str) -> go.Figure:
-    """Give the figure its words."""
-    figure.update_layout(meta={"alt": text})
-    return figure

@@ -28,14 +28,26 @@ def optimizer_of(config: RunConfig, model: nn.Module) -> torch.optim.Optimizer:
         "adamw": torch.optim.AdamW,
         "adam": torch.optim.Adam,
         "adadelta": torch.optim.Adadelta,
-        "sgd": lambda parameters, **kwargs: torch.optim.SGD(parameters, momentum=0.9, **kwargs),
+        "sgd": lambda parameters, **kwargs: torch.optim.SGD(parameters, momentum=chosen.momentum, **kwargs),
     }
     return kinds[chosen.optimizer](model.parameters(), lr=config.lr, weight_decay=chosen.weight_decay)
 
 
-def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, seconds: float) -> None:
-    """Model and optimiser after a whole epoch, as one safetensors file."""
-    tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def write(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
+    epoch: int,
+    seconds: float,
+) -> None:
+    """Model, its moving average where there is one, and optimiser after a whole epoch, as one safetensors file."""
+    tensors = {
+        f"{part}.{name}": tensor.detach().cpu().contiguous()
+        for part, module in (("model", model), ("average", average))
+        if module is not None
+        for name, tensor in module.state_dict().items()
+    }
     plain: dict[str, dict[str, Any]] = {}
     for index, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
@@ -49,17 +61,22 @@ def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoc
     )
 
 
-def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Load the last checkpoint into both: (epochs done, seconds spent), or (0, 0.0) where there is none."""
+def restore(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None = None
+) -> tuple[int, float]:
+    """Load the last checkpoint into all of them: (epochs done, seconds spent), or (0, 0.0) where there is none."""
     path = folder / NAME
     if not path.is_file():
         return 0, 0.0
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     tensors = load_file(path)
-    model.load_state_dict(
-        {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    )
+    for part, module in (("model", model), ("average", average)):
+        if module is not None:
+            start = f"{part}."
+            module.load_state_dict(
+                {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+            )
     state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in json.loads(metadata["plain"]).items()
     }

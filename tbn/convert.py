@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from math import gcd
-from typing import Literal, cast
+from typing import Literal
 
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from tbn.errors import TBNError
-from tbn.layers import AlphaSource, TiledLayer, tiled_from
-from tbn.packed import PackedLayer, packed_from
+from tbn.layers import ALPHA_INITS, AlphaInit, AlphaSource, TiledLayer, is_layer, is_transposed, tiled_from
+from tbn.obstacles import obstacles, other_weights
+from tbn.packed import packed_from
 from tbn.tiling import AlphaPer, nearest_factors
 
 Status = Literal["tiled", "binary", "left"]
-TILEABLE = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class TilingConfig:
         min_layer_size: lambda; layers with fewer weights are binary.
         alpha: one scale per "tile" or one per "layer".
         alpha_source: scales from a "separate" trainable tensor (W+A, the default) or from the "latent" weights (W).
+        alpha_init: how the separate tensor A starts: "default" (torch's own of the layer), "kaiming_normal" (the paper's ResNets) or
+            "weight" (a copy of W: the warm start of a trained model).
         exclude: name patterns (as in a shell) of layers that keep full precision.
         per_layer: name pattern -> tiling factor, over ``p`` and ``min_layer_size``; the last matching pattern counts.
         order: how blocks lie in the weight; "rows" is the paper's row-major order.
@@ -48,6 +51,7 @@ class TilingConfig:
     min_layer_size: int = 64_000
     alpha: AlphaPer = "tile"
     alpha_source: AlphaSource = "separate"
+    alpha_init: AlphaInit = "default"
     exclude: tuple[str, ...] = ()
     per_layer: Mapping[str, int] = field(default_factory=dict)
     order: Literal["rows"] = "rows"
@@ -64,6 +68,7 @@ class TilingConfig:
         for name, value, known in (
             ("alpha", self.alpha, ("tile", "layer")),
             ("alpha_source", self.alpha_source, ("separate", "latent")),
+            ("alpha_init", self.alpha_init, ALPHA_INITS),
             ("order", self.order, ("rows",)),
         ):
             if value not in known:
@@ -116,9 +121,10 @@ class ConversionReport:
 
 
 def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool = False) -> ConversionReport:
-    """Replace the model's Linear, Conv1d and Conv2d layers by tiled ones, in place.
+    """Replace the model's Linear, Conv1d and Conv2d layers by tiled ones, in place; the Conv1D of ``transformers``' GPT-2 too.
 
-    The layers' parameters become the latent weights, so a trained model can be warm-started; names in the state dict stay.
+    The layers' parameters become the latent weights, so a trained model can be warm-started (best with ``alpha_init="weight"``); names in the
+    state dict stay. Layers that cannot be replaced, and all other weights, are left and reported (``tbn.obstacles``).
 
     Args:
         model: any module that contains layers (not itself a bare layer).
@@ -132,16 +138,16 @@ def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool 
         TBNError: nothing to tile, a factor larger than its layer, a tiled classifier with one alpha, or a misfit under ``strict``.
     """
     config = config or TilingConfig()
-    if isinstance(model, TILEABLE):
+    if is_layer(model):
         raise TBNError("a bare layer cannot be replaced in place", "wrap it: tile_(nn.Sequential(layer))")
     places: dict[int, list[tuple[nn.Module, str]]] = {}
     names: dict[int, str] = {}
     modules: dict[int, nn.Module] = {}
     for parent in model.modules():
-        for child_name, child in parent.named_children():
+        for child_name, child in parent._modules.items():  # with all names of a child that has several
             places.setdefault(id(child), []).append((parent, child_name))
     for name, module in model.named_modules():
-        if isinstance(module, TILEABLE) and not isinstance(module, PackedLayer):
+        if is_layer(module):
             names[id(module)], modules[id(module)] = name, module
     if not modules:
         raise TBNError(
@@ -154,59 +160,42 @@ def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool 
                 f"layers are {', '.join(list(names.values())[:8])}{', ...' if len(names) > 8 else ''}",
             )
     last = list(modules)[-1]
+    why_left = obstacles(model)
     rows = []
     plan: list[tuple[int, int]] = []
     for key, module in modules.items():
-        row = _decide(
-            names[key], module, config, is_last=key == last, strict=strict, shared=_shared_with(model, module)
-        )
+        row = _decide(names[key], module, config, is_last=key == last, strict=strict, obstacle=why_left.get(key))
         rows.append(row)
         if row.status != "left":
             plan.append((key, row.p))
     for key, p in plan:  # only after every layer passed: an error leaves the model as it was
-        twin = tiled_from(modules[key], p, config.alpha if p > 1 else "layer", config.alpha_source)
+        alpha = config.alpha if p > 1 else "layer"
+        twin = tiled_from(modules[key], p, alpha, config.alpha_source, config.alpha_init)
         for parent, child_name in places[key]:
             setattr(parent, child_name, twin)
-    return ConversionReport((*rows, *_untouched(model)))
-
-
-def _untouched(model: nn.Module) -> list[LayerReport]:
-    """Matrices that ``tile_`` does not know, so that the report never keeps silent about weights: embeddings, packed attention, LSTMs."""
-    return [
-        LayerReport(
-            f"{name}.{key}" if name else key, parameter.numel(), 0, "left", f"a parameter of {type(module).__name__}"
-        )
-        for name, module in model.named_modules()
-        if not isinstance(module, TILEABLE)
-        for key, parameter in module.named_parameters(recurse=False)
-        if parameter.dim() > 1
-    ]
-
-
-def _shared_with(model: nn.Module, module: nn.Module) -> str | None:
-    """Name of another module that owns the same weight (tied weights)."""
-    name: str
-    for name, other in model.named_modules():
-        if other is not module and any(parameter is module.weight for parameter in other.parameters(recurse=False)):
-            return name
-    return None
+            if isinstance(parent, nn.TransformerEncoderLayer):
+                parent.activation_relu_or_gelu = 0  # torch's fast path in eval mode would use linear1.weight itself
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoder):
+            module.use_nested_tensor = False  # only the fast path knows nested tensors
+    return ConversionReport(
+        (*rows, *(LayerReport(name, count, 0, "left", of) for name, count, of in other_weights(model)))
+    )
 
 
 def _decide(
-    name: str, module: nn.Module, config: TilingConfig, *, is_last: bool, strict: bool, shared: str | None
+    name: str, module: nn.Module, config: TilingConfig, *, is_last: bool, strict: bool, obstacle: str | None
 ) -> LayerReport:
-    weight = cast("nn.Parameter", module.weight)
-    count = weight.numel()
+    weight = module._parameters.get("weight")
+    count = 0 if weight is None or isinstance(weight, UninitializedParameter) else weight.numel()
 
     def row(status: Status, p: int, reason: str) -> LayerReport:
         return LayerReport(name, count, p, status, reason)
 
     if isinstance(module, TiledLayer):
         return row("left", module.p, "tiled already")
-    if type(module) not in TILEABLE:
-        return row("left", 0, f"{type(module).__name__} is a subclass with a forward of its own")
-    if shared:
-        return row("left", 0, f"its weight is shared with {shared!r}")
+    if obstacle or weight is None:
+        return row("left", 0, obstacle or "it has no weight of its own")
     if any(fnmatchcase(name, pattern) for pattern in config.exclude):
         return row("left", 0, "excluded")
     asked = [factor for pattern, factor in config.per_layer.items() if fnmatchcase(name, pattern)]
@@ -234,14 +223,16 @@ def _decide(
         )
     if fitting == 1:
         return row("binary", 1, "p = 1" if p == 1 else f"no divisor of p={p} divides the {count:,} weights")
-    reason = "" if fitting == p else f"p={p} does not divide the {count:,} weights: its divisor {fitting} does"
-    outputs = weight.shape[0]
-    if fitting > outputs and (count // outputs) % (count // fitting) == 0:
-        reason = f"{reason}; " * bool(reason) + f"all {outputs} rows have equal signs: p is larger than the rows"
-        warnings.warn(f"{name!r}: {reason}; use p <= {outputs}", stacklevel=3)
-    elif gcd(fitting, outputs) == 1:
-        reason = f"{reason}; " * bool(reason) + f"p is prime to the {outputs} rows: smaller, but not faster"
-    return row("tiled", fitting, reason)
+    rows, what = weight.shape[0], "inputs" if is_transposed(module) else "rows"
+    notes = [] if fitting == p else [f"p={p} does not divide the {count:,} weights: its divisor {fitting} does"]
+    if fitting > rows and (count // rows) % (count // fitting) == 0:
+        notes.append(f"all {rows} {what} have equal signs: p is larger than the {what}")
+        warnings.warn(f"{name!r}: {'; '.join(notes)}; use p <= {rows}", stacklevel=3)
+    elif getattr(module, "groups", 1) > 1:
+        notes.append("grouped, equal filters see different channels: smaller, but not faster")
+    elif gcd(fitting, rows) == 1:
+        notes.append(f"p is prime to the {rows} {what}: smaller, but not faster")
+    return row("tiled", fitting, "; ".join(notes))
 
 
 def freeze(model: nn.Module) -> nn.Module:

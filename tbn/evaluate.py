@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,28 +11,34 @@ from typing import Any
 import numpy as np
 import torch
 
+import tbn.tasks
 from tbn import runs
+from tbn.batches import Split, edges
 from tbn.errors import TBNError
-from tbn.restore import deployed_model, latent_model, logits_of, task_of
+from tbn.objectives import Objective
+from tbn.restore import Outputs, deployed_model, latent_model, outputs_of, task_of
 
+BATCH = 500
 ENGINES = ("latent", "packed", "triton", "c", "board")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy of one engine and how far its logits are from the reference's.
+    """Metrics of one engine and how far its outputs are from the reference's.
 
     Attributes:
-        accuracy: 0..1 over ``samples`` test inputs.
+        metric: name of the one that the task is judged by.
+        metrics: all of them by name (``tbn.scores``), over ``samples`` test inputs.
         reference: "latent", or "packed" where the latent weights were not kept (zoo).
-        max_difference: largest absolute difference of a logit from the reference.
-        max_relative_difference: the same over the largest absolute logit of the reference.
+        max_difference: largest absolute difference of an output from the reference.
+        max_relative_difference: the same over the largest absolute output of the reference.
         instructions: per inference, where the engine counts them (emulated board), else None.
     """
 
     run: str
     engine: str
-    accuracy: float
+    metric: str
+    metrics: dict[str, float]
     samples: int
     reference: str
     max_difference: float
@@ -41,9 +47,14 @@ class Evaluation:
     data_source: str
     instructions: float | None = None
 
+    @property
+    def score(self) -> float:
+        """The value of ``metric``."""
+        return self.metrics[self.metric]
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
+        """Plain values, ready for JSON; each metric is a key of its own, too."""
+        return {**self.metrics, **asdict(self)}
 
 
 def evaluate(
@@ -72,45 +83,68 @@ def evaluate(
         raise TBNError(f"limit={limit} leaves no test input", "use 1 or more")
     found = runs.complete(run, root)
     task = task_of(found)
-    labels = task.test_labels[:limit]
     keeps = (found.path / "model.safetensors").is_file()
     reference = "latent" if keeps else "packed"
     if engine in ("packed", "triton") and not found.config["p"]:
         raise TBNError(
             f"run {found.id!r} is full precision: there is nothing packed in it", "use --engine latent, c or board"
         )
-    started = time.monotonic()
-    instructions = None
-    if engine == "latent":
-        logits = logits_of(latent_model(found), task, limit)
-    elif engine == "packed":
-        logits = logits_of(deployed_model(found), task, limit)
-    elif engine == "triton":
-        if not torch.cuda.is_available():
-            raise TBNError("the triton engine needs an NVIDIA GPU, and this machine has none", "use --engine packed")
-        logits = logits_of(deployed_model(found), task, limit, "cuda")
-    elif engine == "c":
+    if engine == "triton" and not torch.cuda.is_available():
+        raise TBNError("the triton engine needs an NVIDIA GPU, and this machine has none", "use --engine packed")
+    counted: list[float] = []
+    outputs = _outputs(found, engine, task, limit, progress, counted)
+    expected = None if engine == reference else _outputs(found, reference, task, limit)
+    objective, data = Objective(task), Split(task.test_inputs, task.test_targets, task)
+    metrics, samples, difference, largest, seconds = objective.metrics(), 0, 0.0, 0.0, 0.0
+    while True:
+        started = time.monotonic()
+        batch = next(outputs, None)
+        seconds += time.monotonic() - started
+        if batch is None:
+            break
+        index = torch.arange(samples, samples + len(batch))
+        inputs, targets = next(data.batches(len(batch), index))
+        metrics.update(objective.predictions(torch.from_numpy(batch), inputs), targets, inputs)
+        samples += len(batch)
+        wanted = batch if expected is None else next(expected)
+        difference = max(difference, float(np.abs(batch - wanted).max()))
+        largest = max(largest, float(np.abs(wanted).max()))
+    return Evaluation(
+        run=found.id,
+        engine=engine,
+        metric=task.metric,
+        metrics=metrics.compute(),
+        samples=samples,
+        reference=reference,
+        max_difference=difference,
+        max_relative_difference=difference / max(largest, 1e-30),
+        seconds=round(seconds, 3),
+        data_source=task.source,
+        instructions=counted[0] if counted else None,
+    )
+
+
+def _outputs(
+    run: runs.Run,
+    engine: str,
+    task: tbn.tasks.Task,
+    limit: int | None,
+    progress: Callable[[float, str], None] | None = None,
+    counted: list[float] | None = None,
+) -> Iterator[Outputs]:
+    """An engine's outputs in batches of ``BATCH``; the work is done as they are asked for. ``counted`` receives instructions per inference."""
+    if engine == "c":
         from tbn.export.host import evaluate_on_host
 
-        logits = evaluate_on_host(found.path, limit=limit)
-    else:
+        logits = evaluate_on_host(run.path, limit=limit)
+    elif engine == "board":
         from tbn.boards import evaluate_on_board
 
-        logits, instructions = evaluate_on_board(found.path, limit=limit, progress=progress)
-    seconds = round(time.monotonic() - started, 3)
-    expected = logits
-    if engine != reference:
-        expected = logits_of(latent_model(found) if keeps else deployed_model(found), task, limit)
-    difference = float(np.abs(logits - expected).max())
-    return Evaluation(
-        found.id,
-        engine,
-        float((logits.argmax(1) == labels).mean()),
-        len(labels),
-        reference,
-        difference,
-        difference / max(float(np.abs(expected).max()), 1e-30),
-        seconds,
-        task.source,
-        instructions,
-    )
+        logits, instructions = evaluate_on_board(run.path, limit=limit, progress=progress)
+        if counted is not None and instructions is not None:
+            counted.append(instructions)
+    else:
+        model = latent_model(run) if engine == "latent" else deployed_model(run)
+        yield from outputs_of(model, task, limit, "cuda" if engine == "triton" else "cpu", BATCH)
+        return
+    yield from np.split(logits, edges(len(logits), BATCH)[1:-1])

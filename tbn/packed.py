@@ -2,7 +2,8 @@
 
 A layer with m outputs and factor p has R = m / gcd(m, p) distinct rows; the others are copies up to the alphas. The forward multiplies
 the R rows and writes the copies in one pass (``kernels.dispatch``). In a grouped convolution equal filters see different channels, so all
-of them are computed: smaller, not faster.
+of them are computed: smaller, not faster. A weight that lies (inputs, outputs) repeats over the inputs: those that meet equal signs are added
+up first, with the same saving.
 
 Stored: ``tile`` (ceil(q / 8),) uint8 with the bit order of ``kernels.layout``; ``alphas`` (p,) or (1,) float32; ``bias`` (m,) or None. What the
 engine expands from them is a cache beside the state dict, made at the first forward and again after a move, a cast or a load.
@@ -20,7 +21,8 @@ from torch.nn import functional as F
 
 from kernels import dispatch, layout
 from kernels.layout import TileGeometry
-from tbn.layers import TiledLayer
+from tbn.errors import TBNError
+from tbn.layers import TiledLayer, is_transposed
 
 
 def _state(tensor: Tensor) -> tuple[int, int]:
@@ -28,11 +30,30 @@ def _state(tensor: Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
 
 
+class WeightFacts:
+    """What a packed layer can tell of its ``weight``: shape, dtype and device, for models that ask (``x.to(self.fc.weight.dtype)``).
+
+    It has no values. A model that multiplies with it goes around the layer and is told so; ``tile_`` leaves such layers where it sees them.
+    """
+
+    requires_grad = False
+
+    def __init__(self, shape: tuple[int, ...], like: Tensor) -> None:
+        self.shape, self.dtype, self.device = torch.Size(shape), like.dtype, like.device
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> None:
+        raise TBNError(
+            f"the model passes the weight of a packed layer to {getattr(function, '__name__', function)} itself, and so goes around the layer",
+            "keep that layer dense: tile_(model, TilingConfig(exclude=(its name,)))",
+        )
+
+
 class PackedLayer(nn.Module):
     """What the packed layers share.
 
     Args:
-        weight_shape: shape of the weight that the layer stands for; the first number is m.
+        weight_shape: shape of the weight that the layer stands for; the first number is m (the inputs where ``transposed``).
         p: tiling factor.
         alpha_count: p, or 1 for one alpha a layer.
         bias: whether there is one.
@@ -42,6 +63,8 @@ class PackedLayer(nn.Module):
     tile: Tensor
     alphas: Tensor
     bias: Tensor | None
+    like: Tensor
+    transposed = False
 
     def __init__(self, weight_shape: tuple[int, ...], p: int, alpha_count: int, bias: bool, share: bool = True) -> None:
         super().__init__()
@@ -51,7 +74,10 @@ class PackedLayer(nn.Module):
         self.geometry = TileGeometry(weight_shape[0], prod(weight_shape[1:]), p)
         self.register_buffer("tile", torch.zeros(layout.packed_length(self.geometry.tile_length), dtype=torch.uint8))
         self.register_buffer("alphas", torch.zeros(alpha_count))
-        self.register_buffer("bias", torch.zeros(weight_shape[0]) if bias else None)
+        self.register_buffer("bias", torch.zeros(self.outputs) if bias else None)
+        self.register_buffer(
+            "like", torch.empty(0), persistent=False
+        )  # the model's dtype and device, through all casts
         self._ready: tuple[object, dispatch.Prepared] | None = None
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
@@ -67,6 +93,16 @@ class PackedLayer(nn.Module):
         if self._ready is None or self._ready[0] != key:
             self._ready = key, dispatch.prepare(self.tile, self.alphas, self.geometry, dtype, self.share)
         return self._ready[1]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs (or output channels) of the layer."""
+        return self.weight_shape[1 if self.transposed else 0]
+
+    @property
+    def weight(self) -> WeightFacts:
+        """Shape, dtype and device of the weight that the layer stands for; no values."""
+        return WeightFacts(self.weight_shape, self.like)
 
     @property
     def computed_rows(self) -> int:
@@ -96,6 +132,20 @@ class PackedLinear(PackedLayer):
     def forward(self, input: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
         return dispatch.linear(input, self.prepared(input.dtype), bias)
+
+
+class PackedTransposedLinear(PackedLayer):
+    """A linear layer on packed bits whose weight lies (in_features, out_features). Shapes as ``PackedLinear``."""
+
+    transposed = True
+
+    def __init__(self, in_features: int, out_features: int, bias: bool, p: int, alpha_count: int) -> None:
+        super().__init__((in_features, out_features), p, alpha_count, bias)
+        self.in_features, self.out_features = in_features, out_features
+
+    def forward(self, input: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return dispatch.transposed_linear(input, self.prepared(input.dtype), bias)
 
 
 class _PackedConv(PackedLayer):
@@ -153,9 +203,12 @@ class PackedConv2d(_PackedConv):
 
 
 def packed_like(layer: nn.Module, p: int, alpha_count: int) -> PackedLayer:
-    """An empty packed layer with the shapes and arguments of a Linear, Conv1d or Conv2d (dense or tiled), on its device."""
+    """An empty packed layer with the shapes and arguments of a linear layer or convolution (dense or tiled), its device and dtype."""
     packed: PackedLayer
-    if isinstance(layer, nn.Linear):
+    if is_transposed(layer):
+        inputs, outputs = cast("Tensor", layer.weight).shape
+        packed = PackedTransposedLinear(inputs, outputs, layer.bias is not None, p, alpha_count)
+    elif isinstance(layer, nn.Linear):
         packed = PackedLinear(layer.in_features, layer.out_features, layer.bias is not None, p, alpha_count)
     elif isinstance(layer, nn.Conv1d | nn.Conv2d):
         kind = PackedConv1d if isinstance(layer, nn.Conv1d) else PackedConv2d
@@ -174,7 +227,7 @@ def packed_like(layer: nn.Module, p: int, alpha_count: int) -> PackedLayer:
         )
     else:
         raise TypeError(f"no packed layer for {type(layer).__name__}")
-    return packed.to(layer.weight.device).eval()
+    return packed.to(cast("Tensor", layer.weight)).eval()
 
 
 def packed_from(layer: TiledLayer) -> PackedLayer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,11 +13,12 @@ from torch import nn
 
 import tbn.tasks
 from tbn import artifact, runs
+from tbn.batches import Split
+from tbn.build import build
 from tbn.config import RunConfig
 from tbn.errors import TBNError
-from tbn.train import Split, build
 
-Logits = NDArray[np.float32]
+Outputs = NDArray[np.float32]
 
 
 def task_of(run: runs.Run) -> tbn.tasks.Task:
@@ -23,11 +27,11 @@ def task_of(run: runs.Run) -> tbn.tasks.Task:
     Raises:
         TBNError: it is another set now (a full set was removed, or came later).
     """
-    config, result = run.config, run.result
+    config, result = RunConfig.from_dict(run.config), run.result
     source = result["task"]["source"] if result else None
-    task = tbn.tasks.create(config["task"], config.get("data_root"), config.get("data", "auto"))
+    task = config.load_task()
     if source is not None and task.source != source and "embedded" in source:
-        task = tbn.tasks.create(config["task"], data="embedded")
+        task = replace(config, data="embedded").load_task()
     if source is not None and task.source != source:
         raise TBNError(
             f"run {run.id!r} was trained on the {source}, here is the {task.source}",
@@ -46,7 +50,7 @@ def latent_model(run: runs.Run) -> nn.Module:
     if not path.is_file():
         raise TBNError(f"run {run.id!r} keeps no latent weights", "use --engine packed, or train it again")
     task = task_of(run)
-    model, _ = build(RunConfig.from_dict(run.config), task.input_shape, len(task.classes))
+    model, _ = build(RunConfig.from_dict(run.config), task.model_arguments)
     model.load_state_dict(load_file(path))
     return model.eval()
 
@@ -56,9 +60,19 @@ def deployed_model(run: runs.Run) -> nn.Module:
     return artifact.load(run.path / "packed.safetensors") if run.config["p"] else latent_model(run)
 
 
-def logits_of(model: nn.Module, task: tbn.tasks.Task, limit: int | None = None, device: str = "cpu") -> Logits:
-    """(samples, classes) float32 of the first ``limit`` test inputs."""
-    split = Split(task.test_inputs[:limit], task.test_labels[:limit], task, device)
+def outputs_of(
+    model: nn.Module, task: tbn.tasks.Task, limit: int | None = None, device: str = "cpu", batch_size: int = 500
+) -> Iterator[Outputs]:
+    """The model's outputs, float32, for the first ``limit`` test inputs, batch by batch."""
+    split = Split(task.test_inputs, task.test_targets, task, device)
     model.to(device).eval()
-    with torch.no_grad():
-        return np.concatenate([model(inputs).float().cpu().numpy() for inputs, _ in split.batches(500)])
+    count = min(len(split), limit or len(split))
+    for inputs, _ in split.batches(batch_size, torch.arange(count)):
+        with torch.no_grad():  # not around the yield: the caller would run without gradients, too
+            outputs = model(inputs)
+        yield outputs.float().cpu().numpy()
+
+
+def logits_of(model: nn.Module, task: tbn.tasks.Task, limit: int | None = None, device: str = "cpu") -> Outputs:
+    """All of ``outputs_of`` as one array, (samples, ...)."""
+    return np.concatenate(list(outputs_of(model, task, limit, device)))

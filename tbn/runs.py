@@ -1,7 +1,7 @@
 """Run folders: where they are, what state they are in, and a frame of all of them. Needs no torch.
 
-A run folder holds ``config.json``, ``metrics.jsonl`` (a line an epoch), ``result.json`` (written last: its presence means complete),
-``model.safetensors`` (latent or dense weights), ``packed.safetensors``, ``log.txt``, ``firmware/<board>/``; while training also
+A run folder holds ``config.json``, ``metrics.jsonl`` and ``signals.jsonl`` (a line an epoch), ``result.json`` (written last: its presence
+means complete), ``model.safetensors`` (latent or dense weights), ``packed.safetensors``, ``log.txt``, ``firmware/<board>/``; while training also
 ``checkpoint.safetensors`` and the lock ``.lock``, which the kernel releases however the process ends.
 """
 
@@ -36,7 +36,8 @@ COLUMNS = (
     "min_layer_size",
     "seed",
     "epochs",
-    "accuracy",
+    "metric",
+    "score",
     "weight_bytes",
     "total_bytes",
     "fp32_bytes",
@@ -110,16 +111,19 @@ class Run:
         return "failed" if (self.path / "error.json").is_file() else "interrupted"
 
     def metrics(self) -> pd.DataFrame:
-        """One row an epoch: epoch, train_loss, train_accuracy, test_loss, test_accuracy, lr, seconds."""
+        """One row an epoch: epoch, lr, seconds, and train_ and test_ loss and metrics, e.g. test_accuracy."""
         import pandas as pd
 
-        return pd.DataFrame(read_metrics(self.path))
+        return pd.DataFrame(read_lines(self.path / "metrics.jsonl"))
+
+    def signals(self) -> list[dict[str, Any]]:
+        """One entry an epoch: {"epoch", "layers": {name: {"flip_ratio", "balance", "alphas", "alpha_low", "alpha_high"}}} (``tbn.signals``)."""
+        return read_lines(self.path / "signals.jsonl")
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``; a line cut short by a crash is left out."""
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file, none where there is no file; a line cut short by a crash is left out."""
     rows = []
-    path = folder / "metrics.jsonl"
     for line in path.read_text().splitlines() if path.is_file() else []:
         try:
             rows.append(json.loads(line))
@@ -131,7 +135,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def new_folder(config: dict[str, Any], root: Path | None = None) -> Path:
     """Make the folder of a new run, named after task, model, factor, seed and time; never one that exists."""
     method = {0: "fp32", 1: "binary"}.get(config["p"], f"p{config['p']}")
-    name = f"{config['task']}-{config['model']}-{method}-s{config['seed']}-{datetime.now():%Y%m%d-%H%M%S}"
+    model = config["model"].replace(":", "-")  # "timm:resnet18"
+    name = f"{config['task']}-{model}-{method}-s{config['seed']}-{datetime.now():%Y%m%d-%H%M%S}"
     root = root or runs_root()
     for suffix in ("", *(f"-{k}" for k in range(2, 1000))):
         try:
@@ -210,7 +215,8 @@ def _row(run: Run) -> dict[str, Any]:
             size, provenance = result["size"], result["provenance"]
             base |= {key: size[key] for key in COLUMNS if key in size}
             base |= {
-                "accuracy": result["metrics"]["accuracy"],
+                "metric": (metric := result["task"].get("metric", "accuracy")),
+                "score": result["metrics"][metric],
                 "seconds": result["seconds"],
                 "data_source": result["task"]["source"],
                 "machine": provenance["cpu"],

@@ -15,11 +15,14 @@ from torch import Tensor, nn
 
 from kernels.dispatch import computed_rows
 from kernels.layout import TileGeometry, packed_length
-from tbn.layers import TiledLayer
+from tbn.layers import TiledLayer, is_layer, is_transposed
 from tbn.packed import PackedLayer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_FLOATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,13 @@ class LayerSize:
     """One layer.
 
     Attributes:
-        name, kind: place in the model and operation ("linear", "conv1d", "conv2d").
-        shape: of the weight; the first number is the outputs.
+        name, kind: place in the model and operation ("linear", "transposed", "conv1d", "conv2d").
+        shape: of the weight; the first number is the outputs, of a "transposed" linear layer the inputs.
         weights: N.
-        p: tiling factor; 0 for a layer in float32.
-        q: tile length N / p (N for a layer in float32).
-        status: "tiled", "binary" or "fp32".
-        tile_bits, alpha_bits: what is stored of the weights; float32 weights count as tile bits.
+        p: tiling factor; 0 for a layer that is not tiled.
+        q: tile length N / p (N for a layer that is not tiled).
+        status: "tiled", "binary", or the numbers that it keeps: "fp32", "bf16", "fp16", "fp64".
+        tile_bits, alpha_bits: what is stored of the weights; those of a layer that is not tiled count as tile bits.
         bytes: bytes of tile and alphas in the packed file.
         macs_dense, macs_computed: multiply-accumulates of one input without and with reuse of equal rows; None where the number of
             output positions is not known (``summary`` was given no input shape).
@@ -215,18 +218,38 @@ def summary(model: nn.Module, input_shape: Sequence[int] | None = None) -> Summa
         model: any module.
         input_shape: of one input, without the batch; needed to count the MACs of convolutions.
     """
-    positions = _positions(model, input_shape)
-    rows, counted = [], set()
-    for name, module in model.named_modules():
-        if isinstance(module, PackedLayer | TiledLayer | nn.Linear | nn.Conv1d | nn.Conv2d):
-            rows.append(_layer_size(name, module, positions.get(name)))
-            counted |= {
-                id(tensor) for key, tensor in _tensors(module) if key in ("weight", "alpha_source", "tile", "alphas")
-            }
-    other = {
-        id(tensor): tensor.numel() * tensor.element_size() for _, tensor in _tensors(model) if id(tensor) not in counted
+    layers = {name: module for name, module in model.named_modules() if _is_counted(module)}
+    positions = _positions(model, layers, input_shape)
+    first: dict[int, str] = {}  # layers with one weight in common are one row: stored once, its positions added up
+    for name, module in layers.items():
+        owner = first.setdefault(id(_stored(module)), name)
+        if owner != name and name in positions:
+            positions[owner] = positions.get(owner, 0) + positions[name]
+    counted = {
+        id(tensor)
+        for module in layers.values()
+        for key, tensor in _tensors(module)
+        if key in ("weight", "alpha_source", "tile", "alphas")
     }
+    other = {id(tensor): tensor.nbytes for _, tensor in _tensors(model) if id(tensor) not in counted}
+    rows = (_layer_size(name, layers[name], positions.get(name)) for name in first.values())
     return Summary(tuple(rows), sum(other.values()))
+
+
+def _is_counted(module: nn.Module) -> bool:
+    """Whether a module is a row: a layer that owns its weight (one that computes it, as weight_norm does, stores something else)."""
+    return isinstance(module, PackedLayer) or (is_layer(module) and "weight" in module._parameters)
+
+
+def _stored(layer: nn.Module) -> Tensor:
+    """The tensor that holds a layer's weights: bits or numbers."""
+    stored = layer.tile if isinstance(layer, PackedLayer) else layer.weight
+    assert isinstance(stored, Tensor)
+    return stored
+
+
+def _outputs(layer: nn.Module) -> int:
+    return layer.outputs if isinstance(layer, PackedLayer) else _stored(layer).shape[1 if is_transposed(layer) else 0]
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
@@ -239,15 +262,19 @@ def _layer_size(name: str, module: nn.Module, positions: int | None) -> LayerSiz
     if isinstance(module, PackedLayer):
         shape, p, alphas = module.weight_shape, module.p, module.alphas.numel()
     else:
-        assert isinstance(module.weight, Tensor)
-        shape = tuple(module.weight.shape)
+        shape = tuple(_stored(module).shape)
         p, alphas = (module.p, module.alphas.numel()) if isinstance(module, TiledLayer) else (0, 0)
-    outputs, weights = shape[0], int(torch.Size(shape).numel())
+    weights = int(torch.Size(shape).numel())
     kind = {2: "linear", 3: "conv1d", 4: "conv2d"}[len(shape)]
+    if is_transposed(module) or (isinstance(module, PackedLayer) and module.transposed):
+        kind = "transposed"
     dense = None if positions is None else weights * positions
     if p == 0:
-        return LayerSize(name, kind, shape, weights, 0, weights, "fp32", 32 * weights, 0, 4 * weights, dense, dense)
-    geometry = TileGeometry(outputs, weights // outputs, p)
+        stored, status = _stored(module), _FLOATS.get(_stored(module).dtype, "left")
+        return LayerSize(
+            name, kind, shape, weights, 0, weights, status, 8 * stored.nbytes, 0, stored.nbytes, dense, dense
+        )
+    geometry = TileGeometry(shape[0], weights // shape[0], p)
     computed = None if positions is None else computed_rows(geometry, alphas, share) * geometry.row_length * positions
     size = packed_length(geometry.tile_length) + 4 * alphas
     return LayerSize(
@@ -266,31 +293,28 @@ def _layer_size(name: str, module: nn.Module, positions: int | None) -> LayerSiz
     )
 
 
-def _positions(model: nn.Module, input_shape: Sequence[int] | None) -> dict[str, int]:
+def _positions(model: nn.Module, layers: dict[str, nn.Module], input_shape: Sequence[int] | None) -> dict[str, int]:
     """How many output positions each layer has for one input: 1 for a linear layer on a vector, height x width for a convolution."""
-    layers = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, PackedLayer | nn.Linear | nn.Conv1d | nn.Conv2d)
-    }
     if input_shape is None:
         return {name: 1 for name, module in layers.items() if not hasattr(module, "kernel_size")}
     found: dict[str, int] = {}
 
     def hook(name: str, module: nn.Module) -> Any:
-        outputs = module.weight_shape[0] if isinstance(module, PackedLayer) else module.weight.shape[0]  # type: ignore[index]
+        outputs = _outputs(module)
 
         def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            found[name] = found.get(name, 0) + output.numel() // int(outputs)
+            found[name] = found.get(name, 0) + output.numel() // outputs
 
         return record
 
     handles = [module.register_forward_hook(hook(name, module)) for name, module in layers.items()]
     training = {module: module.training for module in model.modules()}
-    device = next((tensor.device for _, tensor in _tensors(model)), torch.device("cpu"))
+    like = next(
+        (tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()), torch.empty(0)
+    )
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *input_shape, device=device))
+            model.eval()(torch.zeros(1, *input_shape, device=like.device, dtype=like.dtype))
     finally:
         for handle in handles:
             handle.remove()

@@ -82,7 +82,10 @@ class _TiledWeight(torch.autograd.Function):
         for_weight = (blocks * alphas[:, None]).reshape(grads[0].shape) if ctx.needs_input_grad[0] else None
         for_alphas = None
         if ctx.needs_input_grad[1]:
-            per_tile = blocks @ tile
+            with torch.autocast(
+                blocks.device.type, enabled=False
+            ):  # a backward pass inside autocast would round q products
+                per_tile = blocks @ tile
             for_alphas = per_tile if alphas.numel() == len(blocks) else per_tile.sum(0, keepdim=True)
         return for_weight, for_alphas, None
 

@@ -2,57 +2,45 @@
 
 Order of things: task -> dense model -> ``tile_`` -> epochs -> ``freeze`` -> files. A CPU run repeats bit for bit: weights are drawn and batches are
 shuffled from the seed and the epoch's number alone. So a killed run also resumes bit for bit from its last whole epoch.
+
+Device, precision and processes are Lightning Fabric's: ``devices`` > 1 starts the command once a device, and ``torchrun`` may start it, too.
+The first process writes the folder.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from lightning.fabric import Fabric
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import tbn.models
 import tbn.tasks
 from tbn import artifact, checkpoint, runs
+from tbn.augment import augmentation
+from tbn.batches import Split
+from tbn.build import build, start_weights
 from tbn.config import RunConfig
-from tbn.convert import freeze, tile_
+from tbn.convert import freeze
 from tbn.errors import TBNError
 from tbn.files import write_bytes, write_json
+from tbn.loop import Training, epoch, score
+from tbn.objectives import Objective, score_baselines
 from tbn.provenance import provenance
-from tbn.recipes import recipe
+from tbn.scores import METRICS
+from tbn.signals import signals, tiles_of
 from tbn.size import summary
 
 Listener = Callable[[dict[str, Any]], None]
-
-
-def build(config: RunConfig, input_shape: tuple[int, ...], classes: int) -> tuple[nn.Module, str]:
-    """The model to train, seeded, and the conversion report as text ("" for full precision).
-
-    Raises:
-        TBNError: p > 1 and no layer is large enough: such a run would be a binary network under a wrong name.
-    """
-    torch.manual_seed(config.seed)
-    model = tbn.models.create(config.model, input_shape=list(input_shape), classes=classes, **config.model_args)
-    if config.p == 0:
-        return model, ""
-    report = tile_(model, config.tiling())
-    if (config.p > 1 or config.per_layer) and not report.with_status("tiled"):
-        largest = max(report.with_status("binary")[:-1] or report.layers, key=lambda layer: layer.weights)
-        raise TBNError(
-            f"p={config.p} tiles nothing: the largest layer {largest.name!r} has {largest.weights:,} weights, min_layer_size is "
-            f"{config.min_layer_size:,}",
-            f"lower it: --min-layer-size {largest.weights}",
-        )
-    return model, str(report)
 
 
 def fit(
@@ -72,17 +60,19 @@ def fit(
     Raises:
         TBNError: bad configuration, no data, loss not finite, disk full; ``error.json`` in the folder says the same.
     """
-    task = tbn.tasks.create(config.task, config.data_root, config.data)
-    with torch.device("meta"):  # shapes alone: refuse before a folder is made
-        build(config, task.input_shape, len(task.classes))
+    task = config.load_task()
+    _try_shapes(config, task)
     if folder is not None and (folder / "config.json").exists():
         raise TBNError(
             f"{folder} already holds a run", f"go on with tbn train --resume {folder}, or choose another folder"
         )
-    folder = folder or runs.new_folder(config.to_dict(), root)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", config.to_dict())
-    return _guarded(folder, config, task, listener)
+    fabric = _fabric(config)
+    if fabric.is_global_zero:
+        folder = folder or runs.new_folder(config.to_dict(), root)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", config.to_dict())
+    folder = Path(fabric.broadcast(str(folder)))
+    return _guarded(fabric, folder, config, task, listener)
 
 
 def resume(run: str | Path, root: Path | None = None, *, listener: Listener | None = None) -> runs.Run:
@@ -95,16 +85,68 @@ def resume(run: str | Path, root: Path | None = None, *, listener: Listener | No
     if found.state == "complete":
         return found
     config = RunConfig.from_dict(found.config)
-    return _guarded(found.path, config, tbn.tasks.create(config.task, config.data_root, config.data), listener)
+    task = config.load_task()
+    return _guarded(_fabric(config), found.path, config, task, listener)
 
 
-def _guarded(folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: Listener | None) -> runs.Run:
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks; the only one, mostly."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def _fabric(config: RunConfig) -> Fabric:
+    """Started for the run's devices; several of them train data-parallel (gloo on a CPU, NCCL on GPUs)."""
+    kind, _, index = config.device.partition(":")
+    fabric = Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index else config.devices,
+        num_nodes=config.nodes,
+        precision=config.precision,  # type: ignore[arg-type]
+        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _try_shapes(config: RunConfig, task: tbn.tasks.Task) -> None:
+    """Refuse what cannot work before a folder is made: shapes alone, no memory."""
+    augmentation(str(config.augment), task.kind, task.input_shape)
+    if config.teacher and (taught := runs.complete(config.teacher).config["task"]) != task.name:
+        raise TBNError(
+            f"the teacher {config.teacher!r} is for task {taught!r}, this run for {task.name!r}",
+            f"name a run of {task.name!r}",
+        )
+    world, samples = config.devices * config.nodes, len(task.train_targets)
+    assert config.batch_size is not None
+    if min(config.batch_size, samples) < world:
+        raise TBNError(
+            f"a batch of {min(config.batch_size, samples)} cannot be shared out over {world} processes",
+            "raise the batch size or use fewer devices",
+        )
+    with torch.device("meta"):
+        model, _ = build(config, task.model_arguments)
+        outputs = model(torch.empty(2, *task.input_shape))
+    target = tuple(task.train_targets.shape[1:])
+    expected = (2, *target) if task.kind == "forecasting" else (2, len(task.classes), *target)
+    if tuple(outputs.shape) != expected:
+        raise TBNError(
+            f"model {config.model!r} gives {tuple(outputs.shape)} for a batch of 2, task {task.name!r} needs {expected}",
+            "leave classes and shapes to the task, or choose another model",
+        )
+
+
+def _guarded(
+    fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: Listener | None
+) -> runs.Run:
     """Train under the folder's lock; a failure is written down before it is raised."""
+    first = fabric.is_global_zero
+    say: Listener = lambda event: listener({**event, "folder": folder}) if listener and first else None  # noqa: E731
     try:
-        with FileLock(folder / ".lock", timeout=2):
-            (folder / "error.json").unlink(missing_ok=True)
+        with FileLock(folder / ".lock", timeout=2) if first else nullcontext():
+            if first:
+                (folder / "error.json").unlink(missing_ok=True)
             try:
-                _train(folder, config, task, lambda event: listener({**event, "folder": folder}) if listener else None)
+                _train(fabric, folder, config, task, say)
             except Exception as error:
                 known = isinstance(error, TBNError)
                 said = (
@@ -122,134 +164,81 @@ def _guarded(folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: Li
     return runs.Run(folder)
 
 
-def _train(folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: Listener) -> None:
-    assert config.epochs is not None and config.batch_size is not None
-    started = time.monotonic()
-    model, report = build(config, task.input_shape, len(task.classes))
-    with (folder / "log.txt").open("a") as log:
-        log.write(f"data: {task.source}\n{report}\n" if report else f"data: {task.source}\n")
-    model.to(config.device)
-    optimizer = checkpoint.optimizer_of(config, model)
-    done, before = checkpoint.restore(folder, model, optimizer)
-    rows = runs.read_metrics(folder)[:done]
-    train = Split(task.train_inputs, task.train_labels, task, config.device)
-    test = Split(task.test_inputs, task.test_labels, task, config.device)
-    for epoch in range(done + 1, config.epochs + 1):
-        epoch_started = time.monotonic()
-        loss, accuracy = _epoch(model, optimizer, train, config, epoch, rows[-1] if rows else {}, listener)
-        test_loss, test_accuracy = score(model, test)
-        row = {
-            "epoch": epoch,
-            "train_loss": loss,
-            "train_accuracy": accuracy,
-            "test_loss": test_loss,
-            "test_accuracy": test_accuracy,
-            "lr": optimizer.param_groups[0]["lr"],
-            "seconds": time.monotonic() - epoch_started,
-        }
+def _prepare(fabric: Fabric, config: RunConfig, task: tbn.tasks.Task) -> tuple[Training, str]:
+    """Network, optimiser and data on the device, and the conversion report."""
+    weights = start_weights(config.warm_start) if config.warm_start else None
+    network, report = build(config, task.model_arguments, weights)
+    network.to(fabric.device)
+    teacher = None
+    if config.teacher:
+        from tbn.restore import latent_model
+
+        teacher = latent_model(runs.complete(config.teacher)).to(fabric.device)
+    average = None
+    if config.ema:
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)  # type: ignore[no-untyped-call]
+    train, test = (
+        Split(inputs, targets, task, fabric.device)
+        for inputs, targets in (
+            (task.train_inputs, task.train_targets),
+            (task.test_inputs, task.test_targets),
+        )
+    )
+    return Training(
+        config, fabric, network, network, checkpoint.optimizer_of(config, network), average, teacher,
+        Objective(task, config.label_smoothing or 0.0), train, test, augmentation(str(config.augment), task.kind, task.input_shape),
+    ), report  # fmt: skip
+
+
+def _train(fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: Listener) -> None:
+    assert config.epochs is not None
+    started, first = time.monotonic(), fabric.is_global_zero
+    training, report = _prepare(fabric, config, task)
+    if first:
+        with (folder / "log.txt").open("a") as log:
+            log.write("\n".join(filter(None, (f"data: {task.source}", report))) + "\n")
+    done, before = checkpoint.restore(folder, training.network, training.optimizer, training.average)
+    rows = runs.read_lines(folder / "metrics.jsonl")[:done]
+    watched = runs.read_lines(folder / "signals.jsonl")[:done]
+    training.model, training.optimizer = fabric.setup(training.network, training.optimizer)
+    for number in range(done + 1, config.epochs + 1):
+        epoch_started, tiles = time.monotonic(), tiles_of(training.network)
+        last: dict[str, Any] = rows[-1] if rows else {}
+        say = partial(_say, listener, number, config.epochs)
+        trained = epoch(training, number, partial(say, last))
+        tested = score(training.tested, training.test, training.objective, fabric)
+        row: dict[str, Any] = {"epoch": number}
+        row |= {f"train_{name}": value for name, value in trained.items()}
+        row |= {f"test_{name}": value for name, value in tested.items()}
+        row |= {"lr": training.optimizer.param_groups[0]["lr"], "seconds": time.monotonic() - epoch_started}
         rows.append(row)
-        write_bytes(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in rows).encode())
-        checkpoint.write(folder, model, optimizer, epoch, before + time.monotonic() - started)
-        listener(
-            {
-                **row,
-                "epochs": config.epochs,
-                "fraction": epoch / config.epochs,
-                "message": f"epoch {epoch} of {config.epochs}: test accuracy {100 * test_accuracy:.2f} %",
-            }
-        )
-    _finish(folder, config, task, model.cpu(), rows[-1], before + time.monotonic() - started)
-
-
-class Split:
-    """Inputs and labels on a device; normalised batch by batch."""
-
-    def __init__(self, inputs: Any, labels: Any, task: tbn.tasks.Task, device: str = "cpu") -> None:
-        self.inputs, self.labels = torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device)
-        self.scale, self.offset = task.scale, task.offset
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def normalise(self, raw: Tensor) -> Tensor:
-        """raw * scale + offset, float32: what the network sees."""
-        return raw.float() * self.scale + self.offset
-
-    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """(inputs, labels) of ``size`` at a time, in order or in the given one."""
-        for start in range(0, len(self), size):
-            index = slice(start, start + size) if order is None else order[start : start + size]
-            yield self.normalise(self.inputs[index]), self.labels[index]
-
-
-def _epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: Split,
-    config: RunConfig,
-    epoch: int,
-    last: dict[str, Any],
-    listener: Listener,
-) -> tuple[float, float]:
-    """One pass over the training data: mean loss and accuracy."""
-    assert config.epochs is not None and config.batch_size is not None
-    model.train()
-    torch.manual_seed(config.seed * 100_003 + epoch)
-    order = torch.randperm(len(train)).to(train.labels.device)
-    steps = math.ceil(len(train) / config.batch_size)
-    loss_sum = torch.zeros((), device=config.device)
-    hits = torch.zeros((), device=config.device)
-    spoken = time.monotonic()
-    for step, (inputs, labels) in enumerate(train.batches(config.batch_size, order)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, (epoch - 1) * steps + step, config.epochs * steps)
-        logits = model(inputs)
-        loss = F.cross_entropy(logits, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss_sum += loss.detach() * len(labels)
-        hits += (logits.argmax(1) == labels).sum()
-        if time.monotonic() - spoken > 0.5:
-            spoken = time.monotonic()
-            listener(
-                {
-                    **last,
-                    "epochs": config.epochs,
-                    "fraction": (epoch - 1 + (step + 1) / steps) / config.epochs,
-                    "message": f"epoch {epoch} of {config.epochs}, step {step + 1} of {steps}",
-                }
+        watched.append({"epoch": number, "layers": signals(training.network, tiles)})
+        if first:
+            _write_lines(folder / "metrics.jsonl", rows)
+            if config.p:
+                _write_lines(folder / "signals.jsonl", watched)
+            checkpoint.write(
+                folder,
+                training.network,
+                training.optimizer,
+                training.average,
+                number,
+                before + time.monotonic() - started,
             )
-    mean = loss_sum.item() / len(train)
-    if not math.isfinite(mean):
-        raise TBNError(
-            f"the training loss is {mean} in epoch {epoch}", f"lower the learning rate: --lr {(config.lr or 1) / 4:g}"
-        )
-    return mean, hits.item() / len(train)
+        fabric.barrier()
+        metric = METRICS[task.metric]
+        say(row, 1.0, f"epoch {number} of {config.epochs}: test {metric.label} {metric.text(tested[metric.name])}")
+    if first:
+        _finish(folder, config, task, training.tested.float().cpu(), rows[-1], before + time.monotonic() - started)
+    fabric.barrier()
 
 
-def learning_rate(config: RunConfig, step: int, steps: int) -> float:
-    """The learning rate of one step of all ``steps``: a function of its arguments alone, so that resuming needs no state."""
-    schedule = recipe(config.recipe)
-    assert config.lr is not None and config.epochs is not None
-    if schedule.schedule == "step":
-        return float(config.lr * 0.75 ** (step * config.epochs // steps // 4))
-    warm = max(1, steps // 10)
-    if step < warm:
-        return float(config.lr * (step + 1) / warm)
-    return float(config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
+def _say(listener: Listener, number: int, epochs: int, row: dict[str, Any], fraction: float, message: str) -> None:
+    listener({**row, "epochs": epochs, "fraction": (number - 1 + fraction) / epochs, "message": message})
 
 
-@torch.no_grad()
-def score(model: nn.Module, split: Split, batch_size: int = 500) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy (0..1) on a split, in eval mode."""
-    model.eval()
-    loss, hits = 0.0, 0
-    for inputs, labels in split.batches(batch_size):
-        logits = model(inputs)
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        hits += int((logits.argmax(1) == labels).sum())
-    return loss / len(split), hits / len(split)
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_bytes(path, "".join(json.dumps(line) + "\n" for line in rows).encode())
 
 
 def _finish(
@@ -266,17 +255,19 @@ def _finish(
         "run": folder.name,
         "task": {
             "name": task.name,
+            "kind": task.kind,
+            "metric": task.metric,
             "source": task.source,
-            "train": len(task.train_labels),
-            "test": len(task.test_labels),
+            "train": len(task.train_targets),
+            "test": len(task.test_targets),
             "credit": task.credit,
         },
         "model": config.model,
         "metrics": {
-            "accuracy": last["test_accuracy"],
-            "loss": last["test_loss"],
-            "train_accuracy": last["train_accuracy"],
+            **{name.removeprefix("test_"): value for name, value in last.items() if name.startswith("test_")},
+            f"train_{task.metric}": last[f"train_{task.metric}"],
         },
+        "baselines": score_baselines(task),
         "size": summary(model, task.input_shape).to_dict(),
         "seconds": round(seconds, 3),
         "provenance": provenance(),

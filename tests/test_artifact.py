@@ -8,14 +8,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 import tbn
 from tbn import TBNError, TilingConfig, artifact, models
-from tests.models.small import SMALL
+from tests.models.small import SMALL, inputs
 
 
 def packed(model: str = "mlp", p: int = 4) -> nn.Module:
-    network = models.create(model, **SMALL.get(model, {}))
+    network = models.create(model, **SMALL[model])
     tbn.tile_(network, TilingConfig(p=p, min_layer_size=1024))
     return tbn.freeze(network)
 
@@ -43,7 +44,7 @@ def test_registry_models_rebuild_themselves(model, tmp_path):
     network = packed(model)
     tbn.save(network, tmp_path / "m.safetensors")
     again = tbn.load(tmp_path / "m.safetensors")
-    x = torch.randn(3, 1, 28, 28)
+    x = inputs(models.kind_of(model), 3)
     assert torch.equal(again(x), network(x)) and not again.training
 
 
@@ -72,6 +73,69 @@ def test_anybodys_model_loads_into_itself(tmp_path):
         loaded = tbn.load(tmp_path / "m.safetensors", into=into)
         assert loaded is into and loaded[3] is loaded[5][0]
         torch.testing.assert_close(loaded(x), frozen(x))
+
+
+def test_buffers_that_are_parts_of_one_tensor(tmp_path):
+    def build() -> nn.Module:
+        model, mask = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), torch.arange(12.0).reshape(4, 3)
+        for name, value in (
+            ("whole", mask),
+            ("part", mask[2:]),
+            ("again", mask),
+            ("column", mask[:, 1]),
+            ("none", mask[:0]),
+        ):
+            model.register_buffer(name, value)
+        return model
+
+    model = build()
+    tbn.tile_(model, TilingConfig(min_layer_size=0))
+    tbn.save(tbn.freeze(model), tmp_path / "m.safetensors")
+    tensors, description, _ = artifact.read(tmp_path / "m.safetensors")
+    assert description["tied"] == {"again": "whole"} and tensors["part"].tolist() == [[6, 7, 8], [9, 10, 11]]
+    loaded = tbn.load(tmp_path / "m.safetensors", into=build())
+    assert loaded.column.tolist() == [1, 4, 7, 10]
+    assert tbn.summary(loaded).total_bytes == sum(tensor.nbytes for tensor in tensors.values())
+
+
+def test_a_state_that_is_not_tensors_is_refused(tmp_path):
+    class Extra(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"steps": 3}
+
+    model = nn.Sequential(nn.Linear(4, 4), Extra(4, 2))
+    tbn.tile_(model, TilingConfig(min_layer_size=0))
+    with pytest.raises(TBNError, match="'1._extra_state' of the model's state is no tensor but dict"):
+        tbn.save(tbn.freeze(model), tmp_path / "m.safetensors")
+
+
+def test_a_transposed_layer_is_saved_as_such(tmp_path):
+    def build() -> nn.Module:
+        return nn.Sequential(Conv1D(12, 8), nn.Linear(12, 8), nn.Linear(8, 2))
+
+    model = build()
+    tbn.tile_(model, TilingConfig(p=4, min_layer_size=0))
+    frozen, x = tbn.freeze(model), torch.randn(3, 8)
+    tbn.save(frozen, tmp_path / "m.safetensors")
+    _, description, _ = artifact.read(tmp_path / "m.safetensors")
+    assert description["layers"]["0"]["transposed"] is True and "transposed" not in description["layers"]["1"]
+    for into in (build(), model):
+        assert torch.equal(tbn.load(tmp_path / "m.safetensors", into=into)(x), frozen(x))
+    square = nn.Sequential(nn.Linear(12, 8, bias=True), nn.Linear(12, 8), nn.Linear(8, 2))
+    with pytest.raises(TBNError, match="packed layer '0', the model has Linear there"):
+        tbn.load(tmp_path / "m.safetensors", into=square)
+
+
+def test_a_model_in_half_precision_keeps_its_dtype(tmp_path):
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(8, 12), nn.Linear(12, 2)).bfloat16()
+
+    model, x = build(), torch.randn(3, 8).bfloat16()
+    tbn.tile_(model, TilingConfig(p=4, min_layer_size=0))
+    frozen = tbn.freeze(model)
+    tbn.save(frozen, tmp_path / "m.safetensors")
+    loaded = tbn.load(tmp_path / "m.safetensors", into=build())
+    assert loaded[0].bias.dtype == torch.bfloat16 and torch.equal(loaded(x), frozen(x))
 
 
 def test_no_pickle_anywhere():

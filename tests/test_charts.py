@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from tbn import charts
+from tbn.errors import TBNError
 
 
-def run(p: int, seed: int, accuracy: float | None, size: int, model: str = "mlp", **more: Any) -> dict[str, Any]:
+def run(p: int, seed: int, score: float | None, size: int, model: str = "mlp", **more: Any) -> dict[str, Any]:
     tiled = (
         {"alpha": "tile", "alpha_source": "separate", "min_layer_size": 64000}
         if p
@@ -17,7 +18,8 @@ def run(p: int, seed: int, accuracy: float | None, size: int, model: str = "mlp"
     )
     return {
         "run": f"{model}-p{p}-s{seed}", "task": "digits", "model": model, "method": charts.method_of(p), "p": p, "seed": seed, "epochs": 2,
-        "accuracy": accuracy, "weight_bytes": size, "bits_per_weight": 32 * size / 406528, "total_bytes": size, "compression": 406528 / size,
+        "metric": "accuracy", "score": score,
+        "weight_bytes": size, "bits_per_weight": 32 * size / 406528, "total_bytes": size, "compression": 406528 / size,
         "data_source": "embedded", "date": "2026-11-23", **tiled, **more,
     }  # fmt: skip
 
@@ -32,20 +34,20 @@ def runs() -> pd.DataFrame:
 
 def test_seeds_become_one_configuration(runs: pd.DataFrame) -> None:
     found = charts.configurations(runs).set_index("run")
-    assert len(found) == 5 and "mlp-p8-s0" not in found.index  # no accuracy, no point
+    assert len(found) == 5 and "mlp-p8-s0" not in found.index  # no score, no point
     four = found.loc["mlp-p4-s0"]  # the smallest seed stands for the configuration
     assert (
         four["seeds"] == 2
-        and math.isclose(four["accuracy"], 0.83)
-        and math.isclose(four["accuracy_std"], 0.02 / math.sqrt(2))
+        and math.isclose(four["score"], 0.83)
+        and math.isclose(four["score_std"], 0.02 / math.sqrt(2))
     )
-    assert math.isnan(found.loc["mlp-p1-s0"]["accuracy_std"])
+    assert math.isnan(found.loc["mlp-p1-s0"]["score_std"])
 
 
 def test_a_seed_trained_again_is_no_second_seed(runs: pd.DataFrame) -> None:
     again = pd.DataFrame([run(1, 0, 0.6, 12712, run="again", date="2026-11-24")])
     found = charts.configurations(pd.concat([runs, again])).set_index("run")
-    assert found.loc["again", "seeds"] == 1 and found.loc["again", "accuracy"] == 0.6 and "mlp-p1-s0" not in found.index
+    assert found.loc["again", "seeds"] == 1 and found.loc["again", "score"] == 0.6 and "mlp-p1-s0" not in found.index
 
 
 @pytest.mark.parametrize("x", list(charts.X_AXES))
@@ -64,9 +66,9 @@ def test_tradeoff(runs: pd.DataFrame, x: str) -> None:
     assert math.isclose(trace.y[place], 83) and math.isclose(trace.error_y["array"][place], 100 * 0.02 / math.sqrt(2))
     opacity = {name: trace.marker.opacity[place] for name, (trace, place) in drawn.items()}
     assert opacity["mlp-p4-s0"] == opacity["cnn-p4-s0"] == 1 and opacity["mlp-p2-s0"] < 1 and opacity["mlp-p0-s0"] < 1
-    assert "Pareto front: mlp p = 4 83.0%" in charts.alt_text(figure) and figure.layout.xaxis.type == "log"
+    assert "Pareto front: mlp p = 4 83.00 %" in charts.alt_text(figure) and figure.layout.xaxis.type == "log"
     low, high = figure.layout.xaxis.range
-    assert low < math.log10(runs[x][runs["accuracy"].notna()].min()) < math.log10(runs[x].max()) < high
+    assert low < math.log10(runs[x][runs["score"].notna()].min()) < math.log10(runs[x].max()) < high
 
 
 def test_hover_holds_no_configuration_of_tiling_for_full_precision(runs: pd.DataFrame) -> None:
@@ -79,51 +81,74 @@ def test_hover_holds_no_configuration_of_tiling_for_full_precision(runs: pd.Data
     assert "alpha" not in words["mlp-p0-s0"] and "dominated" in words["mlp-p0-s0"]
 
 
-def test_curves() -> None:
-    metrics = pd.DataFrame(
-        {
-            "epoch": [1, 2],
-            "train_loss": [2.0, 1.0],
-            "test_loss": [2.1, 1.5],
-            "train_accuracy": [0.1, 0.5],
-            "test_accuracy": [0.2, 0.4],
-        }
-    )
-    figure = charts.curves(metrics, "accuracy", "binary")
-    assert [trace.name for trace in figure.data] == ["test", "train"] and list(figure.data[0].y) == [20, 40]
-    assert figure.data[0].line.color == charts.COLOURS["binary"] and figure.data[1].line.dash == "dash"
-    assert charts.alt_text(figure) == "Accuracy over 2 epochs; in the last: test accuracy 40, train accuracy 50."
-    assert "nothing yet" in charts.alt_text(charts.curves(metrics.iloc[:0], "loss"))
+@pytest.fixture
+def forecasts() -> pd.DataFrame:
+    """Runs whose score is an error: the smaller the better. p = 8 is beaten by p = 4, binary by fp32 in score only."""
+    common = {"task": "beijing", "metric": "mse", "model": "forecaster_mlp"}
+    return pd.DataFrame(
+        [run(0, 0, 0.48, 400_000, **common), run(1, 0, 0.52, 12_500, **common), run(4, 0, 0.50, 3_200, **common), run(4, 1, 0.54, 3_200, **common),
+         run(8, 0, 0.70, 3_300, **common), run(16, 0, 0.90, 1_000, **common)]
+    )  # fmt: skip
 
 
-def test_kernel_ratios() -> None:
-    common = {
-        "op": "linear",
-        "baseline": "torch fp32 linear",
-        "m": 4096,
-        "n": 4096,
-        "batch": 64,
-        "median_us": 10.0,
-        "repeats": 31,
-    }
-    rows = [
-        {**common, "engine": e, "p": p, "baseline_us": 10 * r, "ratio": r}
-        for e, p, r in (("once", 4, 3.5), ("once", 8, 7.0), ("memory", 4, 0.5))
-    ]
-    figure = charts.kernel_ratios(
-        {
-            "device": "cpu",
-            "machine": "AMD",
-            "date": "2026-11-23T01:02:03",
-            "threads": 2,
-            "versions": {"torch": "2"},
-            "rows": rows,
-        }
+def test_an_error_is_best_when_small(forecasts: pd.DataFrame) -> None:
+    figure = charts.tradeoff(forecasts)
+    assert figure.layout.yaxis.title.text == "Test MSE (standardised data), lower is better"
+    line, *traces = figure.data
+    assert list(line.x) == [1_000, 3_200, 400_000] and list(line.y) == pytest.approx(
+        [0.90, 0.52, 0.48]
+    )  # not in percent
+    opacity = {data[0]: trace.marker.opacity[i] for trace in traces for i, data in enumerate(trace.customdata)}
+    assert {name for name, value in opacity.items() if value < 1} == {"forecaster_mlp-p8-s0", "forecaster_mlp-p1-s0"}
+    words = {data[0]: data[1] for trace in traces for data in trace.customdata}
+    assert "MSE 0.5200 ± 0.0283 (mean of 2 seeds)" in words["forecaster_mlp-p4-s0"]
+    told = charts.alt_text(figure)
+    assert (
+        told.startswith("Test MSE against stored weights of 5 configurations")
+        and "p = 4 0.5200 at 3,200 B" in told
+        and "%" not in told
     )
-    bars = {trace.name: trace for trace in figure.data if trace.type == "bar"}
-    assert sorted(bars["once"].x) == [3.5, 7.0] and list(bars["memory"].x) == [0.5]
-    assert "times as fast as torch fp32 linear" in figure.layout.xaxis.title.text.lower()
-    assert "on AMD, measured 2026-11-23 with 2 threads, torch 2: from 0.50 to 7.00" in charts.alt_text(figure)
+
+
+def test_front_is_of_the_metric(forecasts: pd.DataFrame) -> None:
+    as_error = charts.front_of(charts.configurations(forecasts))
+    as_share = charts.front_of(charts.configurations(forecasts.assign(metric="accuracy")))
+    assert as_error.sum() == 3 and as_share.sum() == 1
+
+
+def test_baselines_are_dashed_lines_and_far_ones_are_named_at_the_edge(forecasts: pd.DataFrame) -> None:
+    figure = charts.tradeoff(forecasts, baselines={"repeat last": 0.852, "seasonal": 9.5})
+    (line,) = figure.layout.shapes
+    assert line.y0 == line.y1 == 0.852 and line.line.dash == "dash"
+    assert [note.text for note in figure.layout.annotations] == ["repeat last 0.8520", "↑ seasonal 9.5000"]
+    assert "Trivial baselines: repeat last 0.8520; seasonal 9.5000." in charts.alt_text(figure)
+    assert "baseline" not in charts.alt_text(charts.tradeoff(forecasts))
+
+
+def test_a_baseline_keeps_equal_scores_in_proportion(forecasts: pd.DataFrame) -> None:
+    level = forecasts.assign(score=[0.5040, 0.5034, 0.5041, 0.5043, 0.5046, 0.5044])
+    (line,) = charts.tradeoff(level, baselines={"linear": 0.5429, "repeat last": 0.8649}).layout.shapes
+    assert line.y0 == 0.5429
+
+
+def test_baselines_of_a_share_are_in_percent(runs: pd.DataFrame) -> None:
+    figure = charts.tradeoff(runs, baselines={"majority class": 0.1, "nearest mean": 0.65})
+    assert [shape.y0 for shape in figure.layout.shapes] == [65]
+    assert [note.text for note in figure.layout.annotations] == ["nearest mean 65.00 %", "↓ majority class 10.00 %"]
+
+
+def test_runs_of_several_tasks_are_refused(runs: pd.DataFrame, forecasts: pd.DataFrame) -> None:
+    for mixed in (pd.concat([runs, forecasts]), pd.concat([runs, runs.assign(task="mnist")])):
+        with pytest.raises(TBNError, match="of 2 tasks .* choose the finished runs of one task"):
+            charts.tradeoff(mixed)
+    with pytest.raises(TBNError, match="no run has a score"):
+        charts.tradeoff(runs.assign(score=None))
+
+
+def test_scores_in_words() -> None:
+    assert charts.score_text("mean_iou", 0.595) == "59.50 %" and charts.score_text("mse", 0.5) == "0.5000"
+    assert charts.score_text("loss", 1.23456) == "1.235"
+    assert charts.score_text("mse", None) == charts.score_text("accuracy", math.nan) == "not measured"
 
 
 def test_words() -> None:

@@ -4,6 +4,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 import tbn
 from tbn import TBNError, TilingConfig, tile_
@@ -66,7 +67,8 @@ def test_equal_rows_are_warned_of():
     ("arguments", "message"),
     [({"p": 0.5}, "p=0.5 is not a whole number"), ({"p": 0}, "p=0"), ({"p": True}, "p=True"), ({"p": "4"}, "p='4'"),
      ({"alpha": "row"}, "use one of tile, layer"), ({"order": "rolled"}, "order"), ({"min_layer_size": -1}, "min_layer_size"),
-     ({"exclude": "head"}, "use a tuple"), ({"per_layer": {"a": 0}}, "per_layer")],
+     ({"alpha_init": "ones"}, "use one of default, kaiming_normal, weight"), ({"exclude": "head"}, "use a tuple"),
+     ({"per_layer": {"a": 0}}, "per_layer")],
 )  # fmt: skip
 def test_bad_values(arguments, message):
     with pytest.raises(TBNError, match=message):
@@ -106,6 +108,24 @@ def test_a_shared_module_is_converted_once_and_tied_weights_are_left():
     assert report.layers[0].reason == "its weight is shared with 'embed'" and type(tied["head"]) is nn.Linear
 
 
+def test_a_layer_with_two_names_in_one_parent_is_replaced_under_both():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = self.second = nn.Linear(8, 8)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.second(self.first(x)))
+
+    model, x = Twice(), torch.randn(3, 8)
+    tile_(model, TilingConfig(min_layer_size=0))
+    assert model.first is model.second and isinstance(model.second, tbn.TiledLinear)
+    packed = tbn.freeze(model)
+    assert packed.first is packed.second
+    torch.testing.assert_close(packed(x), model(x).detach(), rtol=1e-5, atol=1e-6)
+
+
 def test_weights_that_cannot_be_tiled_are_reported():
     model = nn.ModuleDict(
         {
@@ -119,7 +139,33 @@ def test_weights_that_cannot_be_tiled_are_reported():
     left = {layer.name: layer.reason for layer in report.with_status("left")}
     assert left["embed.weight"] == "a parameter of Embedding" and left["lstm.weight_hh_l0"] == "a parameter of LSTM"
     assert left["attend.in_proj_weight"] == "a parameter of MultiheadAttention"
-    assert left["attend.out_proj"] == "NonDynamicallyQuantizableLinear is a subclass with a forward of its own"
+    assert left["attend.out_proj"] == "MultiheadAttention uses its weight directly"
+
+
+def test_a_trained_model_keeps_its_alphas_where_they_start_from_the_weights():
+    dense = net()
+    model = copy.deepcopy(dense)
+    tile_(model, TilingConfig(p=4, min_layer_size=0, alpha_init="weight", per_layer={"5": 1}))
+    for name in (0, 2, 4):
+        torch.testing.assert_close(model[name].alphas, dense[name].weight.detach().reshape(4, -1).abs().mean(1))
+    torch.testing.assert_close(model[5].alphas, dense[5].weight.detach().abs().mean().reshape(1))
+    again = net()
+    tile_(again, TilingConfig(p=4, min_layer_size=0, alpha_init="weight", per_layer={"5": 1}))
+    again.load_state_dict(dense.state_dict())  # the other order: tiled first, then the checkpoint
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in model.state_dict().items())
+
+
+def test_grouped_and_transposed_layers_say_what_they_save():
+    model = nn.Sequential(
+        nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 8, 1), Conv1D(12, 6), Conv1D(12, 8), Conv1D(8, 2), nn.Linear(2, 2)
+    )
+    with pytest.warns(UserWarning, match="all 2 inputs have equal signs: p is larger than the inputs; use p <= 2"):
+        report = tile_(model, TilingConfig(p=3, min_layer_size=0, per_layer={"0": 4, "1": 4, "3": 4, "4": 4}))
+    reasons = [layer.reason for layer in report.layers]
+    assert reasons[0] == "grouped, equal filters see different channels: smaller, but not faster"
+    assert reasons[1] == "" and reasons[2] == "" and reasons[3] == ""
+    other = tile_(nn.Sequential(Conv1D(12, 8), nn.Linear(2, 2)), TilingConfig(p=3, min_layer_size=0))
+    assert other.layers[0].reason == "p is prime to the 8 inputs: smaller, but not faster"
 
 
 def test_state_dict_names_are_kept():

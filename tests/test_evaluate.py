@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from tbn import TBNError, runs
 from tbn.evaluate import evaluate
@@ -15,9 +16,7 @@ def test_packed_equals_latent(trained, kind):
     found = evaluate(trained[kind], "packed")
     assert found.max_relative_difference < 1e-5 and found.reference == "latent"
     assert (
-        found.accuracy
-        == runs.Run(trained[kind]).result["metrics"]["accuracy"]
-        == evaluate(trained[kind], "latent").accuracy
+        found.score == runs.Run(trained[kind]).result["metrics"]["accuracy"] == evaluate(trained[kind], "latent").score
     )
 
 
@@ -26,14 +25,14 @@ def test_packed_equals_latent(trained, kind):
 def test_generated_c_equals_latent(trained, kind):
     found = evaluate(trained[kind], "c")
     assert found.max_relative_difference < 1e-5 and found.samples == 1000
-    assert found.accuracy == runs.Run(trained[kind]).result["metrics"]["accuracy"]
+    assert found.score == runs.Run(trained[kind]).result["metrics"]["accuracy"]
 
 
 @pytest.mark.board
 def test_the_board_equals_latent_and_counts_instructions(trained):
     found = evaluate(trained["tiled"], "board", limit=40)
     same = evaluate(trained["tiled"], "latent", limit=40)
-    assert found.max_relative_difference < 1e-5 and found.accuracy == same.accuracy and found.samples == 40
+    assert found.max_relative_difference < 1e-5 and found.score == same.score and found.samples == 40
     assert found.instructions is not None and 26_368 < found.instructions < 5 * 26_368  # 26,368 multiply-accumulates
 
 
@@ -45,12 +44,17 @@ def test_a_cnn_has_no_firmware_yet_and_says_so(trained, engine):
     assert caught.value.fix
 
 
+def test_gradients_are_on_afterwards(trained):
+    evaluate(trained["tiled"], "packed", limit=10)
+    assert torch.is_grad_enabled()
+
+
 def test_a_zoo_entry_is_compared_with_its_packed_model():
     found = evaluate("fashion_mnist-mlp-p4-s0", "packed")
     assert found.reference == "packed" and found.max_difference == 0
     with pytest.raises(TBNError, match="keeps no latent weights; use --engine packed"):
         evaluate("fashion_mnist-mlp-p4-s0", "latent")
-    assert found.accuracy == runs.find("fashion_mnist-mlp-p4-s0").result["metrics"]["accuracy"]
+    assert found.score == runs.find("fashion_mnist-mlp-p4-s0").result["metrics"]["accuracy"]
 
 
 def test_other_data_than_it_was_trained_on(trained, tmp_path):

@@ -35,8 +35,22 @@ def test_kernels_import_nothing_of_tbn():
 
 
 def test_the_core_points_one_way():
-    """tiling <- layers <- packed <- convert <- config <- train; nothing below imports what is above it."""
-    order = ["tiling", "layers", "packed", "convert", "config", "train", "restore", "export", "boards", "evaluate"]
+    """tiling <- layers <- packed <- convert <- config <- build <- restore <- train; nothing below imports what is above it."""
+    order = [
+        "tiling",
+        "layers",
+        "packed",
+        "convert",
+        "config",
+        "build",
+        "batches",
+        "restore",
+        "loop",
+        "train",
+        "export",
+        "boards",
+        "evaluate",
+    ]
     for index, name in enumerate(order):
         above = {f"tbn.{other}" for other in order[index + 1 :]}
         file = ROOT / "tbn" / f"{name}.py"
@@ -49,7 +63,19 @@ def test_the_core_points_one_way():
 
 @pytest.mark.parametrize(
     "module",
-    ["tbn", "tbn.runs", "tbn.jobs", "tbn.pareto", "tbn.charts", "tbn.boards", "tbn.memory", "tbn.models", "tbn.tasks"],
+    [
+        "tbn",
+        "tbn.runs",
+        "tbn.jobs",
+        "tbn.pareto",
+        "tbn.charts",
+        "tbn.training_charts",
+        "tbn.kernel_charts",
+        "tbn.boards",
+        "tbn.memory",
+        "tbn.models",
+        "tbn.tasks",
+    ],
 )
 def test_pages_modules_need_no_torch(module):
     subprocess.run([sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"], check=True)

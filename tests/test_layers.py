@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear, tiled_from
+from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear, TiledTransposedLinear, tiled_from
 from tests import naive
 
 
@@ -64,7 +64,75 @@ def test_the_twin_shares_the_dense_layers_parameters():
     )
 
 
-@pytest.mark.parametrize("arguments", [{"p": 5}, {"p": 0}, {"alpha": "row"}, {"alpha_source": "both"}])
+@pytest.mark.parametrize("alpha", ["tile", "layer"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_transposed_linear_equals_the_loops(alpha, bias):
+    layer = TiledTransposedLinear(6, 8, bias, p=4, alpha=alpha).double()
+    assert layer.weight.shape == (6, 8) and (layer.bias is not None) == bias
+    x = torch.randn(3, 6, dtype=torch.float64)
+    weight = naive.tiled_weight(layer.weight, layer.source, 4, alpha)
+    torch.testing.assert_close(layer(x), naive.linear(x, weight.T, layer.bias))
+    assert "in_features=6, out_features=8" in repr(layer) and "p=4" in repr(layer)
+
+
+KINDS = [
+    (TiledLinear, (400, 300)),
+    (TiledTransposedLinear, (400, 300)),
+    (TiledConv2d, (40, 30, 3)),
+    (TiledConv1d, (80, 30, 5)),
+]
+
+
+@pytest.mark.parametrize(("kind", "shape"), KINDS)
+def test_how_the_alpha_source_starts(kind, shape):
+    """Variances of He et al. (arXiv 1502.01852) for n inputs of one output: 2 / n, and 1 / (3 n) for torch's default."""
+    default, normal, copied = (kind(*shape, alpha_init=init) for init in ("default", "kaiming_normal", "weight"))
+    inputs = normal.weight[:, 0].numel() if kind is TiledTransposedLinear else normal.weight[0].numel()
+    assert normal.alpha_source.var().item() == pytest.approx(2 / inputs, rel=0.1)
+    assert default.alpha_source.var().item() == pytest.approx(1 / (3 * inputs), rel=0.1)
+    assert default.alpha_source.abs().max() <= inputs**-0.5
+    assert torch.equal(copied.alpha_source, copied.weight) and copied.alpha_source is not copied.weight
+    assert kind(*shape, alpha_source="latent", alpha_init="weight").alpha_source is None
+
+
+def test_the_default_start_is_as_it_was():
+    torch.manual_seed(0)
+    layer = TiledLinear(6, 8, p=4)
+    torch.manual_seed(0)
+    expected = nn.Linear(6, 8), torch.nn.init.kaiming_uniform_(torch.empty(8, 6), a=5**0.5)
+    assert torch.equal(layer.weight, expected[0].weight) and torch.equal(layer.alpha_source, expected[1])
+
+
+def test_a_dense_checkpoint_sets_the_alpha_source_where_it_starts_from_the_weights():
+    dense, tiled = nn.Linear(6, 8), TiledLinear(6, 8, p=4, alpha_init="weight")
+    tiled.load_state_dict(dense.state_dict())
+    assert torch.equal(tiled.alpha_source, dense.weight)
+    torch.testing.assert_close(tiled.alphas, dense.weight.detach().reshape(4, -1).abs().mean(1))
+    trained = TiledLinear(6, 8, p=4, alpha_init="weight")
+    tiled.load_state_dict(trained.state_dict() | {"alpha_source": torch.ones(8, 6)})
+    assert torch.equal(tiled.alpha_source, torch.ones(8, 6))  # a tiled checkpoint brings its own
+
+
+@pytest.mark.parametrize("p", [1, 4])
+def test_a_backward_pass_inside_autocast_is_that_after_it(p):
+    layer, x = TiledLinear(64, 32, p=p), torch.randn(16, 64)
+    found = []
+    for inside in (True, False):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = layer(x).float().square().sum()
+            if inside:
+                loss.backward()
+        if not inside:
+            loss.backward()
+        found.append((layer.weight.grad, layer.alpha_source.grad))
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == torch.float32 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"p": 5}, {"p": 0}, {"alpha": "row"}, {"alpha_source": "both"}, {"alpha_init": "zeros"}]
+)
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match="does not divide|unknown"):
         TiledLinear(6, 8, **arguments)

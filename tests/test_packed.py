@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear
+from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear, TiledTransposedLinear
 from tbn.packed import packed_from, packed_like
 
 shapes = st.tuples(
@@ -25,6 +25,23 @@ def test_linear_equals_the_latent_layer(shape):
     layer = TiledLinear(length, rows, bias, p=p, alpha=alpha)
     x = torch.randn(3, 2, length)
     close(packed_from(layer)(x), layer(x).detach())
+
+
+@given(shapes)
+def test_transposed_linear_equals_the_latent_layer(shape):
+    inputs, outputs, p, alpha, bias = shape
+    outputs *= p  # so that p divides the weights, but not always the inputs
+    layer = TiledTransposedLinear(inputs, outputs, bias, p=p, alpha=alpha)
+    x = torch.randn(3, 2, inputs)
+    packed = packed_from(layer)
+    close(packed(x), layer(x).detach())
+    assert packed.outputs == outputs and packed.computed_rows <= inputs
+
+
+def test_a_transposed_layer_multiplies_each_distinct_row_once():
+    packed = packed_from(TiledTransposedLinear(784, 128, p=4))
+    assert packed.computed_rows == 196 and packed.prepared(torch.float32).weight.shape == (196, 128)
+    assert packed.bias.shape == (128,) and packed.dense_weight().shape == (784, 128)
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,11 @@ def test_the_papers_microcontroller_mlp(p, expected):
         assert tbn.summary(tbn.freeze(model)).weight_bytes == expected
 
 
+@pytest.mark.filterwarnings("ignore:.*rows have equal signs:UserWarning")  # p = 16 in a network of a few channels
 @pytest.mark.parametrize("model", models.names())
 @pytest.mark.parametrize("p", [1, 4, 16])
 def test_reported_bytes_are_the_bytes_in_the_file(model, p, tmp_path):
-    network = models.create(model, **SMALL.get(model, {}))
+    network = models.create(model, **SMALL[model])
     tbn.tile_(network, TilingConfig(p=p, min_layer_size=1024))
     packed = tbn.freeze(network)
     tbn.save(packed, tmp_path / "packed.safetensors")
@@ -50,6 +51,37 @@ def test_macs_are_counted_by_position_and_saved_by_reuse():
     assert model.training
     without = tbn.summary(model)
     assert without.macs_dense is None and without.layers[2].macs_dense == 4000 and "-" in str(without)
+
+
+def test_a_transposed_layer_counts_its_inputs_as_rows():
+    layer = tbn.layers.TiledTransposedLinear(12, 20, p=4)
+    for model in (nn.Sequential(layer), tbn.freeze(nn.Sequential(layer))):
+        (row,) = tbn.summary(model, (7, 12)).layers
+        assert (row.kind, row.shape, row.q) == ("transposed", (12, 20), 60)
+        assert (row.macs_dense, row.macs_computed) == (12 * 20 * 7, 12 * 20 * 7 // 4)
+        assert tbn.summary(model).total_bytes == 8 + 4 * 4 + 4 * 20
+
+
+def test_half_precision_and_computed_weights_are_counted_as_they_are_stored(tmp_path):
+    model = nn.Sequential(
+        nn.Conv1d(4, 8, 3), nn.utils.parametrizations.weight_norm(nn.Conv1d(8, 8, 3)), nn.Linear(8, 8)
+    ).bfloat16()
+    tbn.tile_(model, TilingConfig(p=4, min_layer_size=0, exclude=("0",)))
+    packed = tbn.freeze(model)
+    tbn.save(packed, tmp_path / "m.safetensors")
+    with safe_open(tmp_path / "m.safetensors", framework="pt") as file:
+        stored = sum(file.get_tensor(key).nbytes for key in file.keys())  # noqa: SIM118
+    found = tbn.summary(model, (4, 12))
+    assert found.total_bytes == tbn.summary(packed).total_bytes == stored
+    assert [(row.name, row.status, row.bytes) for row in found.layers] == [("0", "bf16", 192), ("2", "binary", 8 + 4)]
+
+
+def test_layers_with_one_weight_in_common_are_one_row():
+    model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False), nn.Linear(8, 2))
+    model[1].weight = model[0].weight
+    found = tbn.summary(model, (8,))
+    assert [row.name for row in found.layers] == ["0", "2"]
+    assert (found.weight_bytes, found.macs_dense) == (4 * (64 + 16), 2 * 64 + 16)
 
 
 def test_shared_layers_are_stored_once():

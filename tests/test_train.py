@@ -31,6 +31,7 @@ def test_a_run_folder_holds_everything(trained):
         "config.json",
         "metrics.jsonl",
         "result.json",
+        "signals.jsonl",
         "model.safetensors",
         "packed.safetensors",
         "log.txt",
@@ -52,13 +53,13 @@ def test_a_run_folder_holds_everything(trained):
 def test_a_seed_repeats_bit_for_bit_and_another_does_not(tmp_path):
     a, b, c = (train.fit(RunConfig(**DIGITS, seed=seed), tmp_path) for seed in (3, 3, 4))
     assert same(a, b) and not same(a, c)
-    assert [line | {"seconds": 0} for line in runs.read_metrics(a.path)] == [
-        line | {"seconds": 0} for line in runs.read_metrics(b.path)
+    assert [line | {"seconds": 0} for line in runs.read_lines(a.path / "metrics.jsonl")] == [
+        line | {"seconds": 0} for line in runs.read_lines(b.path / "metrics.jsonl")
     ]
 
 
 def test_killed_in_mid_epoch_then_resumed_gives_the_same_bits(tmp_path):
-    whole = train.fit(RunConfig(**(DIGITS | {"epochs": 3})), tmp_path / "whole")
+    whole = train.fit(RunConfig(**(DIGITS | {"epochs": 3, "ema": 0.9})), tmp_path / "whole")
     folder = tmp_path / "killed"
     command = [
         sys.executable,
@@ -69,26 +70,29 @@ def test_killed_in_mid_epoch_then_resumed_gives_the_same_bits(tmp_path):
         "digits",
         "--epochs",
         "3",
+        "--ema",
+        "0.9",
         "--folder",
         str(folder),
         "--json",
     ]
     code = f"""
 import sys, time
-from tbn import train
-epoch = train._epoch
-def slow(model, optimizer, split, config, number, *rest):
-    if number == 3:
-        print("third epoch", flush=True)
+from tbn import loop, train
+step, steps = loop._step, []
+def slow(*arguments):
+    steps.append(1)
+    if len(steps) == 2 * 23 + 11:  # 23 steps an epoch
+        print("in the third epoch", flush=True)
         time.sleep(60)
-    return epoch(model, optimizer, split, config, number, *rest)
-train._epoch = slow
+    return step(*arguments)
+loop._step = slow
 sys.argv = ["tbn", *{command[3:]!r}]
 from tbn.cli import main
 main()
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "third epoch\n"
+    assert process.stdout is not None and process.stdout.readline() == "in the third epoch\n"
     assert runs.Run(folder).state == "running"
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -120,7 +124,10 @@ def test_interrupt_leaves_a_resumable_folder_and_status_130(tmp_path, number):
     [({"task": "nope"}, "unknown task 'nope'; choose one of fashion_mnist"), ({"model": "nope"}, "unknown model 'nope'; choose one of mlp"),
      ({"p": 0.5}, "p=0.5 is not a whole number"), ({"p": -1}, "p=-1"), ({"epochs": 0}, "epochs=0"), ({"lr": -1.0}, "lr=-1.0 is not a positive"),
      ({"recipe": "magic"}, "unknown recipe"), ({"seed": -1}, "seed=-1"), ({"alpha": "row"}, "alpha='row' is unknown"),
-     ({"device": "tpu"}, "device 'tpu' is not on this machine")],
+     ({"device": "tpu"}, "device 'tpu' is not on this machine"), ({"model": "unet"}, "'unet' is for tasks of kind segmentation.*use mlp, cnn"),
+     ({"precision": "8-bit"}, "precision='8-bit' is unknown; choose one of 32-true"), ({"ema": 1.0}, "ema=1.0 is not a number from 0 to 0.99999"),
+     ({"accumulate": 0}, "accumulate=0 is not a whole number of at least 1"), ({"temperature": 0}, "temperature=0 is not a positive"),
+     ({"distillation": 1.5}, "distillation=1.5"), ({"label_smoothing": -0.1}, "label_smoothing=-0.1")],
 )  # fmt: skip
 def test_bad_configurations(arguments, message):
     with pytest.raises(TBNError, match=message):
@@ -131,7 +138,11 @@ def test_bad_configurations(arguments, message):
     ("arguments", "message"),
     [({"min_layer_size": 10**6}, "p=4 tiles nothing: the largest layer 'fc1' has 8,192 weights.*--min-layer-size 8192"),
      ({"p": 10**5, "min_layer_size": 0}, "p=100000 is larger than the 8192 weights of 'fc1'"),
-     ({"model_args": {"depth": 3}}, "unexpected keyword argument 'depth'"), ({"data": "some"}, "use auto, full or embedded")],
+     ({"model_args": {"depth": 3}}, "unexpected keyword argument 'depth'"), ({"data": "some"}, "use auto, full or embedded"),
+     ({"model_args": {"classes": 5}}, "classes is 10 by the task 'digits'; leave classes out"),
+     ({"task_args": {"horizon": 5}}, "task 'digits'.*unexpected keyword argument 'horizon'"),
+     ({"augment": "flips"}, "augment='flips' does not fit tasks of kind images; choose one of none, crop"),
+     ({"devices": 9, "batch_size": 4}, "a batch of 4 cannot be shared out over 9 processes")],
 )  # fmt: skip
 def test_refused_before_a_folder_is_made(arguments, message, tmp_path):
     with pytest.raises(TBNError, match=message):
@@ -184,15 +195,3 @@ def test_two_processes_cannot_train_one_run(trained, tmp_path):
         pytest.raises(TBNError, match="is being trained by another process; wait"),
     ):
         train.resume(tmp_path / "run")
-
-
-def test_schedules_start_warm_and_end_at_zero():
-    config = RunConfig(**(DIGITS | {"epochs": 10}))
-    rates = [train.learning_rate(config, step, 100) for step in range(100)]
-    assert (
-        rates[0] == pytest.approx(config.lr / 10)
-        and max(rates) == pytest.approx(config.lr)
-        and rates[-1] < config.lr / 100
-    )
-    step = RunConfig(**(DIGITS | {"epochs": 12, "recipe": "paper_mcu"}))
-    assert [train.learning_rate(step, k * 10, 120) for k in (0, 3, 4, 8, 11)] == [1, 1, 0.75, 0.75**2, 0.75**2]

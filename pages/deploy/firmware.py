@@ -5,7 +5,7 @@ import json
 import streamlit as st
 
 from pages.parts import data, live, words
-from pages.parts.choose import run_box, usual_run
+from pages.parts.choose import FIRMWARE_MODELS, run_box, usual_run
 from tbn import boards, charts, jobs, runs
 from tbn.boards.building import Place, place_of
 from tbn.errors import TBNError
@@ -55,9 +55,20 @@ def draw_result(job: jobs.Job) -> None:
     )
 
 
-frame = data.finished()
+everything = data.finished()
+frame = everything[everything["model"].isin(FIRMWARE_MODELS)]
+other = everything.loc[everything["run"] == st.query_params.get("run"), "model"]
+if len(other) and not other.isin(FIRMWARE_MODELS).any():
+    served = ", ".join(FIRMWARE_MODELS)
+    st.info(
+        f"Firmware can be made of {served} runs only; `{st.query_params['run']}` is a run of {other.iloc[0]}. These can be put on a board:",
+        icon=":material/developer_board_off:",
+    )
+    st.query_params.pop("run")
 if frame.empty:
-    words.nothing_yet(f"There is no finished run in `{runs.runs_root()}` yet, so there is nothing to put on a board.")
+    words.nothing_yet(
+        f"There is no finished {', '.join(FIRMWARE_MODELS)} run in `{runs.runs_root()}` yet, so there is nothing to put on a board."
+    )
     st.stop()
 left, right = st.columns([2, 3], gap="large")
 with left, st.container(border=True):

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import data, words
-from tbn import charts
+from tbn import charts, kernel_charts
 
 KINDS = {"cpu": "CPU", "cuda": "GPU (CUDA)"}
 COLUMNS = {
@@ -58,8 +58,8 @@ with head:
         rows = rows[rows["dtype"] == dtype]
 record = machines[machine]
 shown = rows[rows["batch"] == batch]
-st.markdown(f"**{words.escape(record['machine'])}**  \n{words.escape(charts.kernel_source(record))}")
-figure = charts.kernel_ratios({**record, "rows": shown.to_dict("records")})
+st.markdown(f"**{words.escape(record['machine'])}**  \n{words.escape(kernel_charts.kernel_source(record))}")
+figure = kernel_charts.kernel_ratios({**record, "rows": shown.to_dict("records")})
 st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="ratios")
 st.caption(
     "Longer is faster; the dotted line is the dense layer in the same run. *compute-once* multiplies only the distinct rows and writes p scaled "

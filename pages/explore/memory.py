@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts import data, words
-from pages.parts.choose import describe, run_box, usual_run
+from pages.parts.choose import FIRMWARE_MODELS, describe, run_box, usual_run
 from tbn import charts, memory_charts, runs
 from tbn.boards import get_board
 from tbn.export.report import read_report
@@ -52,6 +52,11 @@ with st.expander("The blocks as a table", icon=":material/table:"):
     st.dataframe(blocks, hide_index=True, alt="Bytes of each layer in each storage")
 
 st.subheader("Flash and RAM of its firmware", anchor=False)
+if row["model"] not in FIRMWARE_MODELS:
+    st.caption(
+        f"No firmware: it can be made of {', '.join(FIRMWARE_MODELS)} runs only, and this one is a {words.escape(row['model'])}."
+    )
+    st.stop()
 home = firmware_folder(run)
 records = {path.parent.name: json.loads(path.read_text()) for path in sorted(home.glob("*/build.json"))}
 built = {board: record for board, record in records.items() if Path(record["elf"]).is_file()}

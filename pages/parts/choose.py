@@ -4,18 +4,28 @@ Streamlit drops an address parameter that a widget of another page is bound to. 
 widget's callback writes it, and each page reads it before it draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
 
 from tbn.charts import label_of
 
+FIRMWARE_MODELS = ("mlp",)  # whose runs ``tbn.export`` can turn into C
+
 
 def shared_box(
-    label: str, options: Sequence[str], key: str, default: str | None = None, width: int | str = "stretch"
+    label: str,
+    options: Sequence[str],
+    key: str,
+    default: str | None = None,
+    width: int | str = "stretch",
+    words: Callable[[str], str] = str,
 ) -> str | None:
-    """A box whose choice is the address's ``?key=``, else the last choice on any page, else ``default`` (None: nothing chosen)."""
+    """A box whose choice is the address's ``?key=``, else the last choice on any page, else ``default`` (None: nothing chosen).
+
+    ``words`` says an option to people; the address has the option itself.
+    """
     asked = st.query_params.get(key)
     if asked is not None and asked not in options:
         st.warning(
@@ -25,7 +35,14 @@ def shared_box(
     chosen = next((value for value in (asked, remembered, default) if value in options), None)
     st.session_state[key] = chosen
     st.selectbox(
-        label, options, key=key, on_change=_take, args=(key,), placeholder=f"Choose a {label.lower()}", width=width
+        label,
+        options,
+        key=key,
+        on_change=_take,
+        args=(key,),
+        placeholder=f"Choose a {label.lower()}",
+        width=width,
+        format_func=words,
     )  # type: ignore[arg-type]
     remember(key, chosen)
     return chosen
@@ -45,8 +62,11 @@ def _take(key: str) -> None:
 
 
 def run_box(frame: pd.DataFrame, default: str | None = None) -> str | None:
-    """The finished runs; returns the id of the chosen one."""
-    return shared_box("Run", list(frame["run"]), "run", default)
+    """The finished runs; returns the id of the chosen one, whose task the other pages then take up."""
+    chosen = shared_box("Run", list(frame["run"]), "run", default)
+    if chosen is not None:
+        st.session_state["last_task"] = frame.loc[frame["run"] == chosen, "task"].iloc[0]
+    return chosen
 
 
 def usual_run(frame: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from tbn import runs
+from tbn.scores import METRICS
 
 RESULTS = Path(str(files("kernels"))) / "results"
 WATCHED = ("config.json", "result.json", "error.json")
@@ -44,6 +45,22 @@ def finished() -> pd.DataFrame:
     whole = ["p", "min_layer_size", "seed", "epochs", "weight_bytes", "total_bytes", "fp32_bytes"]
     frame[whole] = frame[whole].apply(pd.to_numeric, errors="coerce").fillna(0).astype("int64")
     return frame
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _baselines(paths: tuple[str, ...], metric: str, stamp: tuple[tuple[str, int], ...]) -> dict[str, float]:
+    best = max if METRICS[metric].higher_is_better else min
+    found: dict[str, list[float]] = {}
+    for path in paths:
+        for name, scores in ((runs.Run(Path(path)).result or {}).get("baselines") or {}).items():
+            if scores.get(metric) is not None:
+                found.setdefault(name, []).append(scores[metric])
+    return {name: best(values) for name, values in found.items()}
+
+
+def baselines(frame: pd.DataFrame) -> dict[str, float]:
+    """What trivial methods score on the one task of these runs, by name; where runs differ, the best of them."""
+    return _baselines(tuple(frame["path"]), str(frame["metric"].iloc[0]), _stamp())
 
 
 def broken() -> list[str]:

@@ -1,5 +1,6 @@
 """The words that pages share: errors as sentences, empty states, and every page's choice as a command."""
 
+import json
 import logging
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,10 @@ from tbn.errors import TBNError
 from tbn.recipes import RECIPES
 
 TRAIN = "pages/run/train.py"
+DEFAULTS = {  # of ``tbn train``, in the order in which a command names them
+    "warm_start": None, "teacher": None, "distillation": 0.5, "temperature": 2.0, "accumulate": 1, "ema": 0.0, "data": "auto", "data_root": None,
+    "device": "cpu", "devices": 1, "nodes": 1, "precision": "32-true",
+}  # fmt: skip
 
 
 @contextmanager
@@ -59,7 +64,7 @@ def nothing_yet(
 ) -> None:
     """An empty state: what is missing, and the way to get it."""
     with st.container(border=True, horizontal_alignment="left"):
-        st.markdown(text + (" Train one: a small network takes seconds." if page == TRAIN else ""))
+        st.markdown(text + (" Train one." if page == TRAIN else ""))
         st.page_link(page, label=label, icon=icon, query_params=query)
 
 
@@ -73,20 +78,31 @@ def train_arguments(config: Mapping[str, Any]) -> list[str]:
     found = ["--task", config["task"], "--model", config["model"], "--p", config["p"]]
     if config["p"]:
         for name in ("min_layer_size", "alpha", "alpha_source"):
-            found += [] if config.get(name) is None else [f"--{name.replace('_', '-')}", config[name]]
+            found += [] if config.get(name) is None else [_option(name), config[name]]
         for pattern in config.get("exclude") or ():
             found += ["--exclude", pattern]
         for pattern, factor in (config.get("per_layer") or {}).items():
             found += ["--per-layer", f"{pattern}={factor}"]
-    recipe = RECIPES.get(config.get("recipe", "adamw"))
-    if config.get("recipe", "adamw") != "adamw":
-        found += ["--recipe", config["recipe"]]
-    for name in ("epochs", "batch_size", "lr"):
-        if config.get(name) is not None and (name == "epochs" or config[name] != getattr(recipe, name, None)):
-            found += [f"--{name.replace('_', '-')}", config[name]]
-    found += ["--seed", config.get("seed", 0)]
-    if config.get("data", "auto") != "auto":
-        found += ["--data", config["data"]]
-    if config.get("device", "cpu") != "cpu":
-        found += ["--device", config["device"]]
-    return [str(word) for word in found]
+    for option in ("task_args", "model_args"):
+        for name, value in (config.get(option) or {}).items():
+            found += [_option(option[:-1]), f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    if config.get("epochs") is not None:
+        found += ["--epochs", config["epochs"]]
+    for name, default in (_recipe_defaults(config) | DEFAULTS).items():
+        if config.get(name) not in (None, default):
+            found += [_option(name), config[name]]
+    return [str(word) for word in [*found, "--seed", config.get("seed", 0)]]
+
+
+def _recipe_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run has when its recipe decides."""
+    chosen = RECIPES.get(config.get("recipe") or "adamw", RECIPES["adamw"])
+    warm = config.get("warm_start") and config.get("alpha_source", "separate") == "separate"
+    return {
+        "recipe": "adamw", "batch_size": chosen.batch_size, "lr": chosen.lr, "label_smoothing": chosen.label_smoothing,
+        "augment": chosen.augmentation, "alpha_init": "weight" if warm else chosen.alpha_init,
+    }  # fmt: skip
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

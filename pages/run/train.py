@@ -2,12 +2,11 @@
 
 import streamlit as st
 
-from pages.parts import live, run_panel, words
-from pages.parts.choose import shared_box
-from tbn import jobs, models, runs, tasks
-from tbn.charts import method_of
+from pages.parts import live, run_panel, train_form, words
+from tbn import jobs, runs, tasks
+from tbn.charts import method_of, score_text
 from tbn.errors import TBNError
-from tbn.recipes import MIN_LAYER_SIZE, PAPER_MIN_LAYER_SIZE
+from tbn.scores import HEADLINE, METRICS
 
 
 def launch(config: dict[str, object]) -> None:
@@ -36,11 +35,14 @@ def begin(folder: "runs.Path", arguments: list[str]) -> None:
 def draw_result(job: jobs.Job) -> None:
     """The curves so far and, at the end, the way to the run."""
     run = runs.Run(job.folder)
+    if not (job.folder / "config.json").is_file():
+        return
+    metric = HEADLINE[tasks.kind_of(run.config["task"])]
     if job.state == "done":
-        result = run.result or {}
+        scores, size = (run.result or {})["metrics"], (run.result or {})["size"]
         st.success(
-            f"Test accuracy **{result['metrics']['accuracy']:.2%}**, weights **{result['size']['weight_bytes']:,} bytes**, "
-            f"{result['size']['bits_per_weight']:.3g} bits a weight.",
+            f"Test {METRICS[metric].label} **{score_text(metric, scores[metric])}**, weights **{size['weight_bytes']:,} bytes**, "
+            f"{size['bits_per_weight']:.3g} bits a weight.",
             icon=":material/check_circle:",
         )
         there = {"run": run.id, "task": run.config["task"]}
@@ -50,48 +52,12 @@ def draw_result(job: jobs.Job) -> None:
             icon=":material/scatter_plot:",
             query_params=there,
         )
-    if (job.folder / "config.json").is_file():
-        run_panel.draw_curves(run.metrics(), method_of(run.config["p"]))
+    run_panel.draw_curves(run.metrics(), metric, method_of(run.config["p"]))
 
 
 left, right = st.columns([2, 3], gap="large")
-with left, st.container(border=True):
-    first, second = st.columns(2)
-    with first:
-        task = shared_box("Task", tasks.names(), "task", tasks.names()[0]) or tasks.names()[0]
-    model = second.selectbox("Model", models.names(), key="model", bind="query-params")
-    first, second = st.columns(2)
-    p = first.number_input(
-        "Tiling factor p",
-        0,
-        32,
-        4,
-        key="p",
-        bind="query-params",
-        help="0 = full precision (fp32), 1 = binary, 2 to 32 = tiled",
-    )
-    epochs = second.number_input("Epochs", 1, 1000, 10, key="epochs", bind="query-params")
-    st.caption({"fp32": "p = 0: full precision, 32 bits a weight", "binary": "p = 1: binary, one bit a weight"}.get(
-        method_of(p), f"p = {p}: layers are {p} copies of one binary tile, 1/{p} of a bit a weight"))  # fmt: skip
-    default = MIN_LAYER_SIZE.get(task, PAPER_MIN_LAYER_SIZE)
-    first, second = st.columns(2)
-    min_layer_size = first.number_input(
-        "Minimum layer size (lambda)", 1, None, None, step=1000, key="lambda", bind="query-params", disabled=p == 0, placeholder=f"{default:,}",
-        help=f"Smaller layers are binary, not tiled. Empty: {default:,} weights for this task.",
-    )  # fmt: skip
-    seed = second.number_input(
-        "Seed", 0, 2**31, 0, key="seed", bind="query-params", help="Equal seeds repeat bit for bit on a CPU."
-    )
-    alpha = st.segmented_control(
-        "Alpha per", ["tile", "layer"], default="tile", required=True, key="alpha", bind="query-params", disabled=p == 0,
-        help="One scale for each copy of the tile, or one for the whole layer",
-    )  # fmt: skip
-    source = st.segmented_control(
-        "Alpha source", ["separate", "latent"], default="separate", required=True, key="alpha_source", bind="query-params", disabled=p == 0,
-        help="Scales from a tensor of their own (W+A), or from the latent weights (W)",
-    )  # fmt: skip
-    config = {"task": task, "model": model, "p": int(p), "min_layer_size": min_layer_size, "alpha": alpha or "tile",
-              "alpha_source": source or "separate", "epochs": int(epochs), "seed": int(seed)}  # fmt: skip
+with left, st.container(border=True), words.errors_as_sentences():
+    config = train_form.choose()
     st.button(
         "Train",
         type="primary",

@@ -10,14 +10,15 @@ import typer
 
 from tbn.cli.common import Json, RunName, Runs, emit, progress_bar, stderr
 from tbn.errors import TBNError
+from tbn.scores import METRICS
 
 app = typer.Typer()
 
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Option(help="Task; e.g. fashion_mnist, digits.")] = "fashion_mnist",
-    model: Annotated[str, typer.Option(help="Model; e.g. mlp, cnn.")] = "mlp",
+    task: Annotated[str, typer.Option(help="Task; e.g. fashion_mnist, digits, earthcover, beijing.")] = "fashion_mnist",
+    model: Annotated[str, typer.Option(help="Model of the task's kind; e.g. mlp, vit, unet, forecaster_mlp.")] = "mlp",
     p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary weights, 0 = full precision.")] = "4",
     dense: Annotated[bool, typer.Option("--dense", help="Full precision: the same as --p 0.")] = False,
     min_layer_size: Annotated[
@@ -36,14 +37,38 @@ def train(
     model_arg: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the model, e.g. width=16; may be given again.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Hyper-parameters by name: adamw, paper_mcu.")] = "adamw",
+    alpha_init: Annotated[
+        str | None, typer.Option(help="How a separate alpha source starts: default, kaiming_normal or weight.")
+    ] = None,
+    task_arg: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the task, e.g. horizon=24; may be given again.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Hyper-parameters by name, e.g. adamw, paper_cifar_cnn.")] = "adamw",
     epochs: Annotated[int | None, typer.Option(help="(default: the recipe's)")] = None,
     batch_size: Annotated[int | None, typer.Option(help="(default: the recipe's)")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: the recipe's).")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="(default: the recipe's)")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Augmentation, e.g. none, crop_flip, flips, scale_shift (default: the recipe's).")
+    ] = None,
+    accumulate: Annotated[int, typer.Option(help="Parts that a batch is computed in, to save memory.")] = 1,
+    ema: Annotated[float, typer.Option(help="Decay of a moving average of the weights, e.g. 0.99; 0 is off.")] = 0.0,
+    warm_start: Annotated[
+        str | None, typer.Option(help="Start from the weights of this run or .safetensors file.")
+    ] = None,
+    teacher: Annotated[str | None, typer.Option(help="Learn from this run's outputs, too (distillation).")] = None,
+    distillation: Annotated[float, typer.Option(help="Weight of the teacher's outputs, 0 to 1.")] = 0.5,
+    temperature: Annotated[float, typer.Option(help="Of the distillation.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Of weights and batches; equal seeds repeat bit for bit on a CPU.")] = 0,
     data: Annotated[str, typer.Option(help="auto, full or embedded.")] = "auto",
     data_root: Annotated[str | None, typer.Option(help="Folder of full data sets (default: $TBN_DATA).")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many training and test samples, for a quick look.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    devices: Annotated[int, typer.Option(help="Processes on each machine; they share each batch.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines (start with torchrun on each).")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or bf16-true.")] = "32-true",
     runs_folder: Runs = None,
     folder: Annotated[
         Path | None, typer.Option(help="The run's own folder (default: a new one in the runs folder).")
@@ -70,24 +95,45 @@ def train(
                 alpha_source=alpha_source,
                 exclude=tuple(exclude or ()),
                 per_layer=_pairs(per_layer or []),
-                model_args=_arguments(model_arg or []),
+                alpha_init=alpha_init,
+                model_args=_arguments("--model-arg", model_arg or []),
+                task_args=_arguments("--task-arg", task_arg or []),
                 recipe=recipe,
                 epochs=epochs,
                 batch_size=batch_size,
                 lr=lr,
+                label_smoothing=label_smoothing,
+                augment=augment,
+                accumulate=accumulate,
+                ema=ema,
+                warm_start=warm_start,
+                teacher=teacher,
+                distillation=distillation,
+                temperature=temperature,
                 seed=seed,
                 data=data,
                 data_root=data_root,
+                limit=limit,
                 device=device,
+                devices=devices,
+                nodes=nodes,
+                precision=precision,
             )
             run = trainer.fit(config, runs_folder, folder=folder, listener=listener)
+    if not trainer.is_first_process():
+        return
     result = run.result
     assert result is not None
     size = {key: value for key, value in result["size"].items() if key != "layers"}
+    metric = METRICS[result["task"]["metric"]]
+    beside = "; ".join(
+        f"{name} {metric.text(values[metric.name])}" for name, values in result.get("baselines", {}).items()
+    )
     emit(
         as_json,
         {**result, "run": str(run.path), "size": size},
-        f"{run.path}\ntest accuracy {100 * result['metrics']['accuracy']:.2f} % on the {result['task']['source']}\n"
+        f"{run.path}\ntest {metric.label} {metric.text(result['metrics'][metric.name])} on the {result['task']['source']}"
+        f"{f' (trivial: {beside})' if beside else ''}\n"
         f"weights {size['weight_bytes']:,} bytes, {size['bits_per_weight']:.3f} bits a weight, {size['compression']:.1f}x smaller than fp32, "
         f"trained in {result['seconds']:.0f} s",
     )
@@ -112,13 +158,13 @@ def _pairs(items: list[str]) -> dict[str, int]:
     return found
 
 
-def _arguments(items: list[str]) -> dict[str, Any]:
+def _arguments(option: str, items: list[str]) -> dict[str, Any]:
     """NAME=VALUE as keyword arguments; a value is JSON (16, 0.5, true, [64, 32]) or else a word."""
     found: dict[str, Any] = {}
     for item in items:
         name, equals, value = item.partition("=")
         if not equals or not name.isidentifier():
-            raise TBNError(f"--model-arg {item!r} is not NAME=VALUE", "write it as e.g. width=16 or hidden=[64,32]")
+            raise TBNError(f"{option} {item!r} is not NAME=VALUE", "write it as e.g. width=16 or hidden=[64,32]")
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -149,7 +195,8 @@ def evaluate(
     emit(
         as_json,
         found.to_dict(),
-        f"{found.engine}: accuracy {100 * found.accuracy:.2f} % of {found.samples:,} test inputs ({found.data_source})\n"
+        f"{found.engine}: {METRICS[found.metric].label} {METRICS[found.metric].text(found.score)} of {found.samples:,} test inputs "
+        f"({found.data_source})\n"
         f"largest difference from {found.reference}: {found.max_difference:.2e} ({found.max_relative_difference:.2e} of the largest output){count}",
     )
 
@@ -158,18 +205,20 @@ def evaluate(
 def summary(
     run: Annotated[str | None, typer.Argument(help="Run folder or id; or give --model.")] = None,
     model: Annotated[str | None, typer.Option(help="A registry model, untrained.")] = None,
-    task: Annotated[str, typer.Option(help="Task that sets the model's input and classes.")] = "fashion_mnist",
+    task: Annotated[
+        str | None, typer.Option(help="Task that sets the model's input and classes (default: one of its kind).")
+    ] = None,
     p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary, 0 = full precision.")] = "4",
     min_layer_size: Annotated[int | None, typer.Option(help="Lambda.")] = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
     """Sizes by layer: bits, bit-width, bytes, MACs."""
-    from tbn import runs, tasks
+    from tbn import models, runs, tasks
     from tbn import size as sizes
+    from tbn.build import build
     from tbn.config import RunConfig
     from tbn.restore import deployed_model, task_of
-    from tbn.train import build
 
     if (run is None) == (model is None):
         raise TBNError("summary takes a run or --model", "e.g. tbn summary --model mlp --p 4")
@@ -177,9 +226,11 @@ def summary(
         found = runs.complete(run, runs_folder)
         network, shape = deployed_model(found), task_of(found).input_shape
     else:
+        kind = models.kind_of(str(model))
+        task = task or next(name for name in tasks.names() if tasks.kind_of(name) == kind)
         data = tasks.create(task)
         config = RunConfig(task=task, model=str(model), p=_whole("p", p), min_layer_size=min_layer_size)
-        (network, _), shape = build(config, data.input_shape, len(data.classes)), data.input_shape
+        (network, _), shape = build(config, data.model_arguments), data.input_shape
     table = sizes.summary(network, shape)
     emit(as_json, table.to_dict(), str(table))
 
@@ -194,7 +245,9 @@ def list_runs(runs_folder: Runs = None, as_json: Json = False) -> None:
     emit(
         as_json,
         {"runs": rows},
-        table[["run", "state", "accuracy", "weight_bytes", "bits_per_weight", "data_source"]].to_string(index=False)
+        table[["run", "state", "metric", "score", "weight_bytes", "bits_per_weight", "data_source"]].to_string(
+            index=False
+        )
         if len(table)
         else "no runs yet: tbn train",
     )

@@ -86,7 +86,7 @@ def export_c(packed: nn.Module, task: Any, out_dir: str | Path, fingerprint: str
 
     Args:
         packed: the packed model (or one with float32 Linear layers), in eval mode.
-        task: gives input_shape, scale, offset, test_inputs (N, C, H, W) uint8, test_labels (N,).
+        task: gives input_shape, scale, offset, test_inputs (N, C, H, W) uint8, test_targets (N,).
         fingerprint: kept in the report; tells what this was generated from.
     """
     packed.eval()
@@ -109,7 +109,7 @@ def export_c(packed: nn.Module, task: Any, out_dir: str | Path, fingerprint: str
         reference,
         inputs=raw.numpy(),
         logits=logits.float().numpy(),
-        labels=np.asarray(task.test_labels[: len(raw)], np.int64),
+        labels=np.asarray(task.test_targets[: len(raw)], np.int64),
     )
     write_bytes(folder / HEADER, source.header.encode())
     write_bytes(folder / SOURCE, source.code.encode())

@@ -14,13 +14,18 @@ from torch.nn import functional as F
 from tbn.errors import TBNError
 
 
+def is_shape(shape: Sequence[int], axes: int) -> bool:
+    """Whether ``shape`` is ``axes`` whole numbers of at least 1."""
+    return len(shape) == axes and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in shape)
+
+
 def image_shape(input_shape: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
     """``input_shape`` as (channels, height, width).
 
     Raises:
         TBNError: it is not three positive whole numbers, or an image side is below ``smallest`` pixels.
     """
-    if len(input_shape) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in input_shape):
+    if not is_shape(input_shape, 3):
         raise TBNError(
             f"input_shape={tuple(input_shape)} is not (channels, height, width)",
             "write e.g. (3, 32, 32) or (1, 28, 28)",

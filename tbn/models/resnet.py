@@ -127,7 +127,10 @@ def resnet50(
     depths: Sequence[int] = (3, 4, 6, 3),
     stem: Stem = "cifar",
 ) -> ResNet:
-    """Bottleneck blocks of ``width``, 2, 4 and 8 times that, 4 times as wide at their ends; 23,467,712 weights at the defaults."""
+    """Bottleneck blocks of ``width``, 2, 4 and 8 times that, 4 times as wide at their ends; 23,467,712 weights at the defaults.
+
+    Arguments as of ``resnet18``; for ImageNet ``input_shape=(3, 224, 224), classes=1000, stem="imagenet"``.
+    """
     return ResNet(input_shape, classes, width, depths, stem, bottleneck=True)
 
 

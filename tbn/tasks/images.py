@@ -6,51 +6,18 @@ Every task says which data it holds (``source``): a score on the embedded subset
 from __future__ import annotations
 
 import gzip
-import os
-from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tbn.errors import TBNError
+from tbn.tasks.base import Task, data_root, majority
+from tbn.tasks.embedded import arrays
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # the Debian package dataset-fashion-mnist
 FETCH_AGAIN = "fetch the data set again"
 CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-
-
-@dataclass(frozen=True)
-class Task:
-    """Data and what a network needs to know of it.
-
-    Attributes:
-        name, kind: e.g. "fashion_mnist", "images".
-        source: which data this is, in words.
-        classes: class names, in the order of the labels.
-        train_inputs, test_inputs: (N, channels, height, width) uint8, raw.
-        train_labels, test_labels: (N,) int64.
-        scale, offset: the network's input is ``raw * scale + offset``, float32.
-        credit: licence and origin of the data.
-    """
-
-    name: str
-    kind: str
-    source: str
-    classes: tuple[str, ...]
-    train_inputs: NDArray[np.uint8]
-    train_labels: NDArray[np.int64]
-    test_inputs: NDArray[np.uint8]
-    test_labels: NDArray[np.int64]
-    scale: float
-    offset: float
-    credit: str
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """(channels, height, width)."""
-        return tuple(self.train_inputs.shape[1:])
 
 
 def _idx(path: Path) -> NDArray[np.uint8]:
@@ -83,13 +50,6 @@ def _find_idx(folders: list[Path]) -> list[Path] | None:
     return None
 
 
-def _data_root(root: Path | None) -> Path | None:
-    """The folder of full sets: the one given, or the environment's TBN_DATA."""
-    if root is None and os.environ.get("TBN_DATA"):
-        return Path(os.environ["TBN_DATA"])
-    return root
-
-
 def _mnist_like(root: Path | None, name: str, more: tuple[Path, ...] = ()) -> tuple[list[Path] | None, list[Path]]:
     """The idx files of a set in torchvision's layout or plainly in a folder, and the folders that were searched."""
     folders = [] if root is None else [root, root / name / "raw", root / "raw"]
@@ -108,7 +68,7 @@ def fashion_mnist(root: Path | None, data: str) -> Task:
 
     The full set where it is found, else the embedded 5,000 + 1,000.
     """
-    paths, folders = _mnist_like(_data_root(root), "FashionMNIST", (DEBIAN,))
+    paths, folders = _mnist_like(data_root(root), "FashionMNIST", (DEBIAN,))
     if paths and data != "embedded":
         x, y, x_test, y_test = (_idx(path) for path in paths)
         source = _full_source(len(x), len(x_test), (60_000, 10_000), paths[0].parent)
@@ -118,11 +78,8 @@ def fashion_mnist(root: Path | None, data: str) -> Task:
             "apt-get install dataset-fashion-mnist, or name the folder of the four idx files: --data-root, or TBN_DATA",
         )
     else:
-        with (
-            as_file(files("tbn.tasks") / "data" / "fashion_mnist_5k1k.npz") as path,
-            np.load(path, allow_pickle=False) as archive,
-        ):
-            x, y, x_test, y_test = (archive[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+        archive = arrays("fashion_mnist_5k1k")
+        x, y, x_test, y_test = (archive[key] for key in ("x_train", "y_train", "x_test", "y_test"))
         source = "embedded subset, the first 5,000 training and 1,000 test images"
     mean, std = 0.2860, 0.3530  # of the training pixels / 255
     return _grey("fashion_mnist", source, CLOTHES, (x, y, x_test, y_test), mean, std, "Zalando Research, MIT licence")
@@ -130,7 +87,7 @@ def fashion_mnist(root: Path | None, data: str) -> Task:
 
 def mnist(root: Path | None, data: str) -> Task:
     """MNIST (LeCun, Cortes, Burges): 28 x 28 grey images of handwritten digits. No subset comes with the package."""
-    paths, folders = _mnist_like(_data_root(root), "MNIST")
+    paths, folders = _mnist_like(data_root(root), "MNIST")
     if not paths or data == "embedded":
         raise _not_embedded("MNIST", "train-images-idx3-ubyte, train-labels-idx1-ubyte and the t10k files", folders)
     x, y, x_test, y_test = (_idx(path) for path in paths)
@@ -161,12 +118,13 @@ def _grey(
         1 / 255 / std,
         -mean / std,
         credit,
+        baselines=majority(y, y_test),
     )
 
 
 def cifar10(root: Path | None, data: str) -> Task:
     """CIFAR-10 (Krizhevsky), binary version: 32 x 32 colour images of ten kinds. No subset comes with the package."""
-    root = _data_root(root)
+    root = data_root(root)
     folders = [] if root is None else [root, root / "cifar-10-batches-bin"]
     names = [*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"]
     folder = next((folder for folder in folders if all((folder / name).is_file() for name in names)), None)
@@ -194,6 +152,7 @@ def cifar10(root: Path | None, data: str) -> Task:
         1 / 255 / std,
         -mean / std,
         "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        baselines=majority(train[:, 0], test[:, 0]),
     )
 
 
@@ -223,4 +182,5 @@ def digits(root: Path | None, data: str) -> Task:
         1 / 16,
         -0.5,
         "UCI Optical Recognition of Handwritten Digits, CC BY 4.0",
+        baselines=majority(y[:-360], y[-360:]),
     )

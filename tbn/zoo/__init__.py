@@ -1,91 +1,123 @@
 """Results that come with the package, each a small run folder trained by ``tbn zoo build``.
 
-An entry keeps configuration, curve, result with provenance, and the packed model; latent weights are left out (full-precision entries keep
-their weights: they have no packed form).
+An entry keeps configuration, curve, result with provenance, the packed model and its training signals; latent weights are left out
+(full-precision entries keep their weights: they have no packed form).
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tbn.zoo.families import FAMILIES, SEEDS
+from tbn.zoo.table import table
 
 if TYPE_CHECKING:
     from tbn.config import RunConfig
 
-KEEP = ("metrics.jsonl", "packed.safetensors", "config.json", "result.json")
+__all__ = ["build", "entries", "table"]
+
+KEEP = ("metrics.jsonl", "signals.jsonl", "packed.safetensors", "config.json", "result.json")
 
 
 def entries() -> dict[str, RunConfig]:
-    """The zoo's entries by name: Fashion-MNIST's embedded subset, MLP and CNN, full precision, binary and tiled, two seeds."""
+    """The zoo's entries by name: every family, each factor, each seed."""
     from tbn.config import RunConfig
 
-    found = {}
-    for model in ("mlp", "cnn"):
-        for seed in (0, 1):
-            for p, method in ((0, "fp32"), (1, "binary"), (2, "p2"), (4, "p4"), (8, "p8"), (16, "p16")):
-                found[f"fashion_mnist-{model}-{method}-s{seed}"] = RunConfig(
-                    task="fashion_mnist", model=model, p=p, seed=seed, data="embedded"
-                )
-    return found
+    return {
+        family.name(p, seed): RunConfig(
+            task=family.task, model=family.model, p=p, seed=seed, data="embedded", **family.options
+        )
+        for family in FAMILIES
+        for seed in SEEDS
+        for p in family.factors
+    }
 
 
-def build(out: Path | None = None, only: str = "", say: Callable[[str], None] = print) -> list[str]:
+def build(out: Path | None = None, only: str = "", say: Callable[[str], None] = print, jobs: int = 1) -> list[str]:
     """Train the entries that are missing in ``out`` (the package's zoo by default); those whose name contains ``only``.
 
-    Training takes one thread, so that a machine with any number of cores repeats the same numbers.
+    Training takes one thread, so that a machine with any number of cores repeats the same numbers, side by side or one after the other.
+
+    Args:
+        out: folder of the entries.
+        only: part of the names to train.
+        say: called with a line for each entry that is done.
+        jobs: processes that train side by side; an error or an interrupt stops them all. What was done is kept.
 
     Returns:
         the names trained.
+
+    Raises:
+        TBNError: ``jobs`` is not a whole number of at least 1, or as in ``tbn.train.fit``.
     """
+    from tbn.runs import zoo_root
+    from tbn.tasks.base import check_whole
+
+    check_whole("jobs", jobs, 1, 1024)
+    out = out or zoo_root()
+    missing = {
+        name: config
+        for name, config in entries().items()
+        if only in name and not (out / name / "result.json").is_file()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        work = [(name, config, Path(folder), out) for name, config in missing.items()]
+        if jobs == 1:
+            for arguments in work:
+                say(_train(*arguments))
+        else:
+            with _processes(jobs) as pool:
+                for done in as_completed([pool.submit(_train, *arguments) for arguments in work]):
+                    say(done.result())
+    return list(missing)
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh interpreters, ended at once where the block is left by an error or an interrupt."""
+    others = multiprocessing.active_children()
+    fresh = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()).difference(others):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _train(name: str, config: RunConfig, scratch: Path, out: Path) -> str:
+    """Train one entry in ``scratch`` and keep its files in ``out``; returns a line that says how good it is."""
     import torch
 
-    from tbn.runs import zoo_root
+    from tbn.scores import METRICS
     from tbn.train import fit
 
-    out, made = out or zoo_root(), []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for name, config in entries().items():
-            if only not in name or (out / name / "result.json").is_file():
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                run = fit(config, folder=Path(folder) / name)
-                accuracy = run.metrics()["test_accuracy"].iloc[-1]
-                keep = KEEP if config.p else (*KEEP, "model.safetensors")
-                shutil.rmtree(out / name, ignore_errors=True)
-                (out / name).mkdir(parents=True)
-                for file in sorted(keep, key=lambda file: file == "result.json"):  # result.json last: it says complete
-                    if (run.path / file).is_file():
-                        shutil.copyfile(run.path / file, out / name / file)
-            made.append(name)
-            say(f"{name}: test accuracy {100 * accuracy:.2f} %")
+        run = fit(config, folder=scratch / name)
     finally:
         torch.set_num_threads(threads)
-    return made
-
-
-def table() -> str:
-    """The zoo as a Markdown table: mean accuracy over the seeds, and bytes of weights."""
-    from tbn.runs import frame
-
-    zoo = frame().query("source == 'zoo' and state == 'complete'")
-    lines = [
-        "| | " + " | ".join(f"{model}: accuracy | bytes of weights" for model in ("MLP", "CNN")) + " |",
-        "|---|---|---|---|---|",
-    ]
-    for p in (0, 1, 2, 4, 8, 16):
-        cells = []
-        for model in ("mlp", "cnn"):
-            rows = zoo[(zoo["model"] == model) & (zoo["p"] == p)]
-            cells += (
-                [f"{100 * rows['accuracy'].mean():.1f} %", f"{rows['weight_bytes'].iloc[0]:,}"]
-                if len(rows)
-                else ["-", "-"]
-            )
-        name = {0: "full precision", 1: "binary (p = 1)"}.get(p, f"tiled, p = {p}")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    result = run.result
+    assert result is not None
+    keep = KEEP if config.p else (*KEEP, "model.safetensors")
+    shutil.rmtree(out / name, ignore_errors=True)
+    (out / name).mkdir(parents=True)
+    for file in sorted(keep, key=lambda file: file == "result.json"):  # result.json last: it says complete
+        if (run.path / file).is_file():
+            shutil.copyfile(run.path / file, out / name / file)
+    shutil.rmtree(run.path)
+    metric = METRICS[result["task"]["metric"]]
+    return f"{name}: test {metric.label} {metric.text(result['metrics'][metric.name])}"

@@ -56,6 +56,15 @@ def test_a_run_is_chosen_by_a_click_on_the_chart_and_by_a_table_row(server: Any,
     expect(page.get_by_role("heading", name="Weights of mlp, p = 4")).to_be_visible()
 
 
+def test_the_signals_of_a_run_are_drawn(server: Any, trained: Any, visit: Visit) -> None:
+    page = visit(f"{server.url}/?run=tiled")
+    page.get_by_role("tab", name="Signals").click()
+    for words, marks in (("signs that flipped", ".scatterlayer .points path"), ("Mean sign", ".scatterlayer .points path"),
+                         ("Alphas after epoch 1", ".barlayer path")):  # fmt: skip
+        chart = page.get_by_role("figure", name=re.compile(words))
+        expect(chart.locator(marks).first).to_be_visible()
+
+
 @pytest.mark.board
 def test_one_click_flashes_an_emulated_board(server: Any, trained: Any, visit: Visit) -> None:
     page = visit(f"{server.url}/firmware?run=tiled")

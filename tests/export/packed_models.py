@@ -41,7 +41,7 @@ def images(*shape: int, count: int = 40) -> SimpleNamespace:
     inputs = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
     labels = np.zeros(count, np.int64)
     return SimpleNamespace(
-        name="example", input_shape=shape, scale=1 / 255, offset=-0.25, test_inputs=inputs, test_labels=labels
+        name="example", input_shape=shape, scale=1 / 255, offset=-0.25, test_inputs=inputs, test_targets=labels
     )
 
 

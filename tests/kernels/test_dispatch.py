@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kernels import dispatch
 from kernels.layout import TileGeometry
-from kernels.reference import dense_weight, tiled_linear
+from kernels.reference import dense_weight, tiled_linear, transposed_linear
 from tests.kernels.kernel_layers import geometries, layer, relative_error
 
 
@@ -30,6 +30,30 @@ def test_linear_is_the_reference(
     torch.testing.assert_close(found, tiled_linear(x, tile, alphas, geometry, chosen), rtol=1e-5, atol=2e-5)
 
 
+@settings(deadline=None, max_examples=150)
+@given(geometries(), st.booleans(), st.booleans(), st.sampled_from([(), (0,), (1,), (5,), (2, 0, 3), (2, 3)]))
+def test_transposed_linear_is_the_reference(
+    geometry: TileGeometry, per_tile: bool, with_bias: bool, lead: tuple[int, ...]
+) -> None:
+    tile, alphas, _ = layer(geometry, per_tile)
+    x, bias = torch.randn(*lead, geometry.rows), torch.randn(geometry.row_length) if with_bias else None
+    found = dispatch.transposed_linear(x, dispatch.prepare(tile, alphas, geometry, torch.float32), bias)
+    torch.testing.assert_close(found, transposed_linear(x, tile, alphas, geometry, bias), rtol=1e-5, atol=2e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(geometries(), st.booleans())
+def test_fold_is_the_transpose_of_replicate(geometry: TileGeometry, per_tile: bool) -> None:
+    """<replicate(z), x> = <z, fold(x)> for every z and x."""
+    tile, alphas, _ = layer(geometry, per_tile)
+    prepared = dispatch.prepare(tile, alphas, geometry, torch.float64)
+    if prepared.dense:
+        return
+    z = torch.randn(prepared.computed_rows, dtype=torch.float64)
+    x = torch.randn(geometry.rows, dtype=torch.float64)
+    torch.testing.assert_close(dispatch.replicate(z, prepared, None, 0) @ x, z @ dispatch.fold(x, prepared))
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float16, 3e-3), (torch.bfloat16, 2e-2)])
 @pytest.mark.parametrize("shape", [(32, 72, 8), (10, 128, 4), (7, 64, 4)])
 def test_other_dtypes(shape: tuple[int, int, int], dtype: torch.dtype, tolerance: float) -> None:
@@ -39,6 +63,10 @@ def test_other_dtypes(shape: tuple[int, int, int], dtype: torch.dtype, tolerance
     found = dispatch.linear(x, dispatch.prepare(tile, alphas, geometry, dtype), bias.to(dtype))
     assert found.dtype == dtype
     assert relative_error(found, tiled_linear(x, tile, alphas, geometry, bias)) < tolerance
+    x = torch.randn(9, geometry.rows).to(dtype)
+    found = dispatch.transposed_linear(x, dispatch.prepare(tile, alphas, geometry, dtype))
+    assert found.dtype == dtype
+    assert relative_error(found, transposed_linear(x, tile, alphas, geometry)) < tolerance
 
 
 CONVOLUTIONS: list[tuple[Any, tuple[int, ...], int, int, int, dict[str, Any]]] = [
@@ -91,6 +119,9 @@ def test_only_the_computed_rows_are_multiplied(geometry: TileGeometry, per_tile:
     prepared = dispatch.prepare(tile, alphas, geometry, torch.float32)
     with FlopCounterMode(display=False) as counter:
         dispatch.linear(torch.randn(3, geometry.row_length), prepared)
+    assert counter.get_total_flops() == 2 * 3 * prepared.computed_rows * geometry.row_length
+    with FlopCounterMode(display=False) as counter:
+        dispatch.transposed_linear(torch.randn(3, geometry.rows), prepared)
     assert counter.get_total_flops() == 2 * 3 * prepared.computed_rows * geometry.row_length
     assert prepared.computed_rows == prepared.weight.shape[0]
     if geometry.tiles_per_copy == 1 or not per_tile:

@@ -27,10 +27,10 @@ def tile_bits(model: nn.Module, p: int, min_layer_size: int = 64_000, **per_laye
 
 
 def kinds(model: nn.Module) -> Counter[str]:
-    """Weights of convolutions larger than 1x1, of 1x1 ones, of linear layers and of the classifier."""
+    """Weights of convolutions larger than 1x1 (or 1), of 1x1 ones, of linear layers and of the classifier."""
     found: Counter[str] = Counter()
     for row in tbn.summary(model).layers:
-        kind = row.kind if row.kind == "linear" else "1x1" if row.shape[2:] == (1, 1) else "larger"
+        kind = row.kind if row.kind == "linear" else "1x1" if set(row.shape[2:]) == {1} else "larger"
         found["head" if row.name == "head" else kind] += row.weights
     return found
 
@@ -52,8 +52,32 @@ def test_weights(name, expected):
     assert kinds(dense(name)) == expected
 
 
-def test_convmixer_in_all():
-    assert tbn.summary(dense("convmixer")).weights == 1_314_048
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("convmixer", 1_314_048),
+        ("pointnet_cls", 3_449_472),
+        ("pointnet_part", 8_303_872),
+        ("pointnet_sem", 3_507_200),
+    ],
+)
+def test_weights_in_all(name, expected):
+    assert tbn.summary(dense(name)).weights == expected
+
+
+def test_pointnet_layer_by_layer():
+    """T-nets of 3 and 64, encoder and classifier; parts without normals have 3 rows less in two layers of 64."""
+    rows = {row.name: row.weights for row in tbn.summary(dense("pointnet_cls")).layers}
+    parts = Counter()
+    for name, weights in rows.items():
+        parts[name.split(".")[1] if name.startswith("encoder") else "classifier"] += weights
+    assert parts == {
+        "input_transform": 797_120,
+        "layers": 139_456,
+        "feature_transform": 1_847_296,
+        "classifier": 665_600,
+    }
+    assert tbn.summary(dense("pointnet_part", input_shape=(4, 2048))).weights == 8_303_872 - 2 * 3 * 64
 
 
 @pytest.mark.parametrize(
@@ -72,6 +96,10 @@ def test_bit_widths(name, expected):
         model = dense(name)
         found.append(tile_bits(model, p, **(resnet.published_factors(model, p) if name == "resnet18" else {})))
     assert tuple(round(width, 3) for width in found) == expected
+
+
+def test_bit_widths_of_pointnet():
+    assert [round(tile_bits(dense("pointnet_cls"), p), 3) for p in (2, 4, 8)] == [0.506, 0.259, 0.136]
 
 
 def test_resnet50_at_p_4_takes_6_07_megabits():

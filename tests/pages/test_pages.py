@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tbn import jobs
+from pages.parts.words import train_command
+from tbn import jobs, models
 
 PAGES = ("", "pages/run/train.py", "pages/explore/kernels.py", "pages/explore/memory.py", "pages/deploy/firmware.py")
 Open = Callable[..., AppTest]
@@ -56,11 +57,11 @@ def test_tradeoff_by_address(trained: Path, open_page: Open) -> None:
     app = open_page(run="fashion_mnist-mlp-4-s1", size="bits per weight")
     assert app.subheader[0].value == "mlp, p = 4, seed 1"
     assert [(m.label, m.value) for m in app.metric] == [
-        ("Test accuracy", "85.00%"),
+        ("Test accuracy", "85.00 %"),
         ("Weights", "3,316 B"),
         ("Bits a weight", "0.261"),
     ]
-    assert "84.50% ± 0.71% over 2 seeds" in words(app)
+    assert "84.50 % ± 0.71 % over 2 seeds" in words(app)
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)
     assert figure["layout"]["xaxis"]["title"]["text"] == "Stored bits a weight (log2 axis)"
     assert (
@@ -70,7 +71,7 @@ def test_tradeoff_by_address(trained: Path, open_page: Open) -> None:
 
 
 def test_tradeoff_table_lists_every_run_and_marks_the_front(trained: Path, open_page: Open, add_run: Add) -> None:
-    add_run(2, accuracy=0.5)
+    add_run(2, score=0.5)
     table = open_page().dataframe[0].value.set_index("run")
     assert len(table) == 9
     assert table.loc["fashion_mnist-mlp-2-s0", "front"] == "" and (table["front"] == "★").sum() == 8
@@ -87,6 +88,89 @@ def test_tasks_are_kept_apart(trained: Path, open_page: Open, add_run: Add) -> N
     assert list(app.dataframe[0].value["run"]) == ["digits-mlp-4-s0"]
     app.selectbox(key="task").select("fashion_mnist").run()
     assert len(app.dataframe[0].value) == 8
+
+
+@pytest.fixture
+def all_kinds(add_run: Add) -> None:
+    """Runs of a classifier, a segmentation network (fp32 and tiled) and a forecaster, which is best at p = 4."""
+    add_run(4)
+    for kind in ("segmentation", "forecasting"):
+        for p, score in ((0, 0.52), (1, 0.6), (4, 0.5)):
+            add_run(p, score=score, kind=kind)
+
+
+def test_a_forecast_is_judged_by_its_error(all_kinds: None, open_page: Open) -> None:
+    app = open_page(run="beijing-forecaster_mlp-4-s0")
+    assert app.selectbox(key="task").value == "beijing"
+    assert "Beijing PM2.5 - time series forecasting" in app.selectbox(key="task").options
+    assert (app.metric[0].label, app.metric[0].value) == ("Test MSE", "0.5000")
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert figure["layout"]["yaxis"]["title"]["text"].startswith("Test MSE (standardised data)")
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["↑ repeat last 0.8520, seasonal 0.9000"]
+    table = app.dataframe[0].value.set_index("run")
+    assert list(table.index[table["front"] == "★"]) == ["beijing-forecaster_mlp-4-s0"]
+    assert table.loc["beijing-forecaster_mlp-4-s0", "score"] == 0.5
+    scores = app.dataframe[1].value.set_index("Test set")
+    assert scores.loc["this network"].to_dict() == {"MSE": "0.5000", "MAE": "0.5000", "Loss": "0.5"}
+    assert scores.loc["repeat last"].to_dict() == {"MSE": "0.8520", "MAE": "0.6100", "Loss": "not measured"}
+    assert "Lower is better for MSE and MAE." in words(app) and "On the training set: MSE 0.4000." in words(app)
+
+
+def test_a_segmentation_is_judged_by_its_mean_iou(all_kinds: None, open_page: Open) -> None:
+    app = open_page(task="earthcover", run="earthcover-unet-4-s0")
+    assert (app.metric[0].label, app.metric[0].value) == ("Test mean IoU", "50.00 %")
+    assert app.dataframe[0].value.set_index("run").loc["earthcover-unet-4-s0", "score"] == 50
+    scores = app.dataframe[1].value.set_index("Test set")
+    assert (
+        list(scores.columns) == ["Mean IoU", "Accuracy", "Loss"]
+        and scores.loc["majority class", "Mean IoU"] == "7.10 %"
+    )
+
+
+def test_signals_of_a_tiled_run(all_kinds: None, open_page: Open) -> None:
+    app = open_page(run="earthcover-unet-4-s0")
+    told = [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert any("signs that flipped" in text for text in told) and any(
+        text.startswith("Alphas after epoch 2") for text in told
+    )
+    assert "1906.02107" in words(app)
+    assert "No signals: full precision" in words(open_page(run="earthcover-unet-0-s0"))
+
+
+def test_a_run_without_signals_says_so(trained: Path, open_page: Open) -> None:
+    (trained / "fashion_mnist-mlp-4-s0" / "signals.jsonl").unlink()
+    app = open_page(run="fashion_mnist-mlp-4-s0")
+    assert "No signals: this run was trained without" in words(app) and not app.error
+
+
+def test_a_task_without_runs_says_how_to_train_one(
+    trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TBN_DATA", raising=False)
+    app = open_page(task="household")
+    assert "no finished run of **Household power" in words(app)
+    assert app.code[0].value.startswith("tbn train --task household --model forecaster_")
+    app.selectbox(key="task").select("modelnet40").run()
+    assert "modelnet40_ply_hdf5_2048" in words(app) and "--data-root FOLDER" in app.code[0].value
+    app.selectbox(key="task").select("fashion_mnist").run()
+    assert len(app.dataframe[0].value) == 8
+
+
+def test_another_task_drops_the_run_of_the_last_one(all_kinds: None, open_page: Open) -> None:
+    app = open_page(run="beijing-forecaster_mlp-4-s0")
+    app.selectbox(key="task").select("earthcover").run()
+    assert app.selectbox(key="run").value is None and not app.warning and not app.error
+
+
+@pytest.mark.parametrize("run", ["earthcover-unet-4-s0", "beijing-forecaster_mlp-0-s0"])
+def test_memory_serves_runs_of_every_kind_and_firmware_refuses_in_words(
+    all_kinds: None, open_page: Open, run: str
+) -> None:
+    memory = open_page("pages/explore/memory.py", run=run)
+    assert memory.subheader[0].value.startswith("Weights of") and "No firmware" in words(memory) and not memory.error
+    firmware = open_page("pages/deploy/firmware.py", run=run)
+    assert "mlp runs only" in firmware.info[0].value and not firmware.error
+    assert firmware.selectbox(key="run").options == ["fashion_mnist-mlp-4-s0"]
 
 
 def test_memory_of_the_chosen_run(trained: Path, open_page: Open) -> None:
@@ -121,6 +205,59 @@ def test_train_shows_its_command_and_starts_a_job(folder: Path, open_page: Open)
     done = open_page("pages/run/train.py", job=job.folder.name)
     assert "Test accuracy" in done.success[0].value
     assert open_page(task="digits", run=job.folder.name).subheader[0].value == "mlp, p = 4, seed 0"
+
+
+def test_models_are_those_for_the_task(folder: Path, open_page: Open) -> None:
+    app = open_page("pages/run/train.py", task="digits", model="cnn")
+    assert app.selectbox(key="model").value == "cnn" and "unet" not in app.selectbox(key="model").options
+    app.selectbox(key="task").select("earthcover").run()
+    assert app.selectbox(key="model").options == list(models.names("segmentation"))
+    assert "--task earthcover --model unet" in app.code[0].value
+
+
+def test_a_task_that_needs_files_asks_for_their_folder(
+    folder: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBN_DATA", "/no/such/place")
+    app = open_page("pages/run/train.py", task="s3dis")
+    assert "Area" in words(app) and "no folder `/no/such/place`" in app.warning[0].value
+    assert "--data-root /no/such/place" in app.code[0].value
+    app = open_page("pages/run/train.py", task="s3dis", data_root=str(folder.parent))
+    assert f"--data-root {folder.parent}" in app.code[0].value and not app.warning
+    app.selectbox(key="task").select("digits").run()
+    assert "--data-root" not in app.code[0].value
+
+
+def test_more_choices_are_in_the_address_and_in_the_command(all_kinds: None, open_page: Open) -> None:
+    app = open_page(
+        "pages/run/train.py", task="earthcover", recipe="paper_cifar_cnn", lr="0.05", batch_size="32", label_smoothing="0.1",
+        model_args="width=16\n depth = 3", warm_start="earthcover-unet-0-s0", teacher="earthcover-unet-0-s0",
+    )  # fmt: skip
+    command = app.code[0].value
+    for part in ("--recipe paper_cifar_cnn", "--lr 0.05", "--batch-size 32", "--label-smoothing 0.1", "--model-arg width=16 --model-arg depth=3",
+                 "--warm-start earthcover-unet-0-s0", "--teacher earthcover-unet-0-s0"):  # fmt: skip
+        assert part in command, command
+    assert app.selectbox(key="teacher").options == ["earthcover-unet-0-s0"]  # the dense run of this task, and no other
+    plain = open_page("pages/run/train.py", task="earthcover").code[0].value
+    assert "--recipe" not in plain and "--lr" not in plain and "--teacher" not in plain
+    bad = open_page("pages/run/train.py", task="earthcover", model_args="width")
+    assert "not NAME=VALUE" in bad.error[0].value and "**What to do:** write it as e.g. width=16" in bad.error[0].value
+
+
+def test_the_command_of_a_run_trains_it_again() -> None:
+    config = {
+        "task": "csv_forecast", "model": "forecaster_mlp", "p": 4, "min_layer_size": 1000, "alpha": "tile", "alpha_source": "separate",
+        "alpha_init": "default", "exclude": [], "per_layer": {"head": 2}, "model_args": {"hidden": [64, 32]},
+        "task_args": {"file": "a b.csv", "horizon": 24},
+        "recipe": "forecast", "epochs": 50, "batch_size": 64, "lr": 0.002, "label_smoothing": 0.0, "augment": "none", "accumulate": 1, "ema": 0.99,
+        "warm_start": None, "teacher": None, "distillation": 0.5, "temperature": 2.0, "seed": 1, "data": "auto", "data_root": "/data",
+        "device": "cpu",
+    }  # fmt: skip
+    assert train_command(config) == (
+        "tbn train --task csv_forecast --model forecaster_mlp --p 4 --min-layer-size 1000 --alpha tile --alpha-source separate --per-layer head=2 "
+        "--task-arg 'file=a b.csv' --task-arg horizon=24 --model-arg 'hidden=[64, 32]' --epochs 50 --recipe forecast --lr 0.002 --ema 0.99 "
+        "--data-root /data --seed 1"
+    )
 
 
 def test_a_refused_training_is_a_sentence_with_its_fix(folder: Path, open_page: Open) -> None:

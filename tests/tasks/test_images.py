@@ -32,15 +32,15 @@ def test_embedded_fashion_mnist():
     assert task.source == "embedded subset, the first 5,000 training and 1,000 test images" and len(task.classes) == 10
     x = task.train_inputs.astype(np.float32) * task.scale + task.offset
     assert abs(x.mean()) < 0.02 and abs(x.std() - 1) < 0.02
-    assert np.bincount(task.test_labels).min() > 80
+    assert np.bincount(task.test_targets).min() > 80
 
 
 def test_a_full_set_is_found_and_named(tiny, monkeypatch):
     task = tasks.create("fashion_mnist", tiny)
-    assert len(task.train_labels) == 20 and task.source.startswith("20 training and 10 test images from")
+    assert len(task.train_targets) == 20 and task.source.startswith("20 training and 10 test images from")
     assert tasks.create("fashion_mnist", tiny, "embedded").source.startswith("embedded")
     monkeypatch.setenv("TBN_DATA", str(tiny))
-    assert len(tasks.create("fashion_mnist").train_labels) == 20
+    assert len(tasks.create("fashion_mnist").train_targets) == 20
 
 
 def test_asked_for_and_not_found(tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_a_cut_or_foreign_file(tiny):
 def test_mnist_from_a_folder(tiny):
     (tiny / "FashionMNIST").rename(tiny / "MNIST")
     task = tasks.create("mnist", tiny)
-    assert task.name == "mnist" and len(task.test_labels) == 10 and task.classes == tuple("0123456789")
+    assert task.name == "mnist" and len(task.test_targets) == 10 and task.classes == tuple("0123456789")
     assert task.source.startswith("20 training and 10 test images from")
 
 
@@ -84,7 +84,7 @@ def test_cifar10_from_a_folder(tiny_cifar):
     task = tasks.create("cifar10", tiny_cifar)
     assert task.train_inputs.shape == (20, 3, 32, 32) and task.test_inputs.shape == (4, 3, 32, 32)
     raw = (tiny_cifar / "cifar-10-batches-bin" / "data_batch_2.bin").read_bytes()
-    assert task.train_labels[4] == raw[0] and task.train_inputs[4, 0, 0, 1] == raw[2]  # red plane first, row by row
+    assert task.train_targets[4] == raw[0] and task.train_inputs[4, 0, 0, 1] == raw[2]  # red plane first, row by row
 
 
 def test_cifar10_cut_short_or_foreign(tiny_cifar):
@@ -109,7 +109,7 @@ def test_sets_that_do_not_come_along_say_where_to_put_them(name, tmp_path, monke
 
 def test_digits():
     task = tasks.create("digits")
-    assert task.input_shape == (1, 8, 8) and len(task.test_labels) == 360 and task.train_inputs.max() == 16
+    assert task.input_shape == (1, 8, 8) and len(task.test_targets) == 360 and task.train_inputs.max() == 16
 
 
 def test_unknown():
