@@ -51,7 +51,7 @@ bench: $(READY)
 	$(PY) -m kernels.bench
 
 zoo: $(READY)
-	$(PY) -m tbn zoo build
+	$(PY) -m tbn zoo build --jobs $$(nproc)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

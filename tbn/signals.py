@@ -40,10 +40,10 @@ def signals(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, dict[st
         tile, alphas = layer.tile, layer.alphas.cpu()
         low, high = float(alphas.min()), float(alphas.max())
         found[name] = {
-            "flip_ratio": float((tile != before[name]).float().mean()),
-            "balance": float(tile.float().mean()),
+            "flip_ratio": round(float((tile != before[name]).float().mean()), 7),
+            "balance": round(float(tile.float().mean()), 7),
             "alphas": torch.histc(alphas, BINS, low, high).int().tolist() if high > low else [len(alphas)],
-            "alpha_low": low,
-            "alpha_high": high,
+            "alpha_low": round(low, 7),
+            "alpha_high": round(high, 7),
         }
     return found

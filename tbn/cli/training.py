@@ -271,12 +271,13 @@ app.add_typer(zoo_app, name="zoo")
 def zoo_build(
     out: Annotated[Path | None, typer.Option(help="Folder for the entries (default: the package's zoo).")] = None,
     only: Annotated[str, typer.Option(help="Only entries whose name contains this.")] = "",
+    jobs: Annotated[int, typer.Option(help="Trainings side by side, one thread each.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Train the zoo's entries that are missing (delete a folder to train it again)."""
     from tbn.zoo import build
 
-    made = build(out, only, say=lambda line: stderr.print(line, highlight=False))
+    made = build(out, only, say=lambda line: stderr.print(line, highlight=False), jobs=jobs)
     emit(as_json, {"built": made}, f"{len(made)} entries trained")
 
 

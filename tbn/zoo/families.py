@@ -67,10 +67,10 @@ FAMILIES = (
         "model_args": {"width": 8}, "min_layer_size": 6_000, "epochs": 25, "batch_size": 8, "augment": "scale_shift",
     }),
     Family("kicad_parts", "pointnet_part", {
-        "model_args": {"width": 8}, "min_layer_size": 6_000, "epochs": 12, "batch_size": 8, "lr": 3e-3,
+        "model_args": {"width": 8}, "min_layer_size": 6_000, "epochs": 12, "batch_size": 16,
     }),
     Family("composed_rooms", "pointnet_sem", {
-        "model_args": {"width": 8}, "min_layer_size": 6_000, "epochs": 40, "batch_size": 6, "lr": 4e-3, "task_args": {"points": 512},
+        "model_args": {"width": 8}, "min_layer_size": 6_000, "epochs": 30, "batch_size": 6, "lr": 4e-3, "task_args": {"points": 512},
     }),
     _forecast("appliances", "forecaster_mlp", 8, **MLP_LAYERS),
     _forecast("appliances", "forecaster_transformer", 6, **TRANSFORMER),

@@ -42,10 +42,16 @@ def _factors(zoo: pd.DataFrame) -> str:
 
 def _families(zoo: pd.DataFrame) -> str:
     """A row a family: mean score and half the seeds' range for each factor, beside the best trivial baseline; ``-`` where nothing was trained."""
-    lines = [
-        "| task, model (mean ± half the range of two seeds) | metric | trivial baseline | fp32 | p = 1 | p = 4 | p = 8 | bytes of weights, fp32 → p = 4 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "task, model (mean ± half the range of two seeds)",
+        "metric",
+        "trivial baseline",
+        "fp32",
+        "p = 1",
+        "p = 4",
+        "p = 8",
+    )
+    lines = [f"| {' | '.join(columns)} | bytes of weights, fp32 → p = 4 |", "|---" * (len(columns) + 1) + "|"]
     for family in FAMILIES:
         metric = METRICS[HEADLINE[kind_of(family.task)]]
         label = f"{metric.label} {'↑' if metric.higher_is_better else '↓'}"
