@@ -60,6 +60,25 @@ def test_two_processes_give_the_losses_of_one(exact, tmp_path):
         torch.testing.assert_close(first[name], second[name], rtol=1e-6, atol=1e-7)
 
 
+def test_an_error_of_several_processes_is_said_once(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "tbn",
+        "train",
+        "--task=digits",
+        "--devices=2",
+        "--p=0",
+        "--lr=1e30",
+        f"--folder={tmp_path / 'run'}",
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "training loss is" in json.loads(done.stdout)["error"]
+    assert done.stderr.count("error: the training loss is") == 1
+    assert runs.Run(tmp_path / "run").state == "failed"
+
+
 def test_a_batch_in_parts_gives_the_losses_of_the_whole(exact, tmp_path):
     parts = train.fit(RunConfig(**EXACT, accumulate=5), folder=tmp_path / "run")
     assert losses(parts) == pytest.approx(losses(exact), rel=1e-6)

@@ -14,6 +14,7 @@ import sys
 import typer
 
 from tbn.cli import firmware, training
+from tbn.cli.common import speaks
 from tbn.errors import TBNError
 
 app = typer.Typer(
@@ -44,9 +45,10 @@ def main(argv: list[str] | None = None) -> None:
             raise KeyboardInterrupt
         sys.exit(status)
     except TBNError as error:
-        if "--json" in arguments:
+        if "--json" in arguments and speaks():
             print(json.dumps({"error": error.message, "fix": error.fix}, ensure_ascii=False))
-        print(f"error: {error}", file=sys.stderr)
+        if speaks():
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted; a training run goes on with: tbn train --resume RUN", file=sys.stderr)

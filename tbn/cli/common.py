@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,11 @@ stderr = Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="Runs folder (default: $TBN_RUNS or runs).")]
 RunName = Annotated[str, typer.Argument(help="Run folder, or id of a run or zoo entry.")]
+
+
+def speaks() -> bool:
+    """Whether this process is the first of its machine; the others of a data-parallel run keep silent."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def emit(as_json: bool, value: dict[str, Any], text: str) -> None:
@@ -34,7 +40,7 @@ class progress_bar:
             TimeRemainingColumn(),
             console=stderr,
             transient=True,
-            disable=not stderr.is_terminal,
+            disable=not (stderr.is_terminal and speaks()),
         )
         self.progress.start()
         self.bar = self.progress.add_task("starting", total=1.0)

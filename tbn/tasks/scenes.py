@@ -98,7 +98,7 @@ def s3dis(root: Path | None, data: str, points: int = 4096, test_area: int = 5) 
     names = ("Stanford3dDataset_v1.2_Aligned_Version", "Stanford3dDataset_v1.2")
     folder = find_folder(top, names, areas)
     if folder is None:
-        raise not_found("S3DIS", f"{names[0]}, with folders Area_1 to Area_6,", top, "composed_rooms")
+        raise not_found("S3DIS", f"{names[0]} (its folders Area_1 to Area_6)", top, "composed_rooms")
     present = [area for area in areas if (folder / area).is_dir()]
     held_out = f"Area_{test_area}"
     if held_out not in present or len(present) < 2:

@@ -63,7 +63,10 @@ def find(file: str | Path | None, root: Path | None) -> Path:
         TBNError: none was named, there is none, or its ending is unknown.
     """
     if file is None:
-        raise TBNError("csv_forecast reads a file of yours and none was named", "name it: file=PATH")
+        raise TBNError(
+            "csv_forecast reads a file of yours and none was named",
+            "name it: file=PATH, on the command line --task-arg file=PATH",
+        )
     folders = [Path(), *([] if root is None else [root, *sorted(path for path in root.glob("*") if path.is_dir())])]
     found = next((folder / file for folder in folders if (folder / file).is_file()), None)
     if found is None:
