@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt
 ifeq ($(TORCH),cpu)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --index-url $(TORCH_CPU_INDEX) torch
 endif
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,firmware,models,dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,firmware,models,onnx,dev]'
 	@touch $(READY)
 
 app: $(READY)

@@ -1,7 +1,7 @@
-"""Choose the engine of a tiled layer: Triton on an NVIDIA GPU, torch everywhere else. Both compute each distinct row once.
+"""Choose the engine of a tiled layer: Triton on an NVIDIA GPU, a C kernel on a CPU, torch everywhere else. Each computes a distinct row once.
 
 ``prepare`` holds what the engine multiplies with, for one dtype; each engine expands what it needs at its first call (torch: the distinct
-rows; Triton: a re-ordered copy of the bits). ``linear`` and ``conv`` do the work: one product with the R distinct rows, then one pass that
+rows; Triton and C: a re-ordered copy of the bits). ``linear`` and ``conv`` do the work: one product with the R distinct rows, then one pass that
 writes the g copies with their alphas and the bias. ``transposed_linear`` has its copies on the inputs: they are added up first.
 """
 
@@ -105,6 +105,22 @@ class Prepared:
         with torch.inference_mode(False):
             return triton_linear.pack_planes(self.tile, self.geometry)
 
+    @cached_property
+    def cpu_rows(self) -> int:
+        """R if the C kernel can take this layer, else 0."""
+        from kernels.cpu import linear as cpu
+
+        fits = self.tile.is_cpu and self.dtype == torch.float32 and cpu.supports(self.geometry, self.alphas.numel())
+        return self.geometry.distinct_rows if fits else 0
+
+    @cached_property
+    def codes(self) -> tuple[Tensor, Tensor]:
+        """The bits in the CPU kernel's order (``kernels.cpu``), and (g,) the alpha of each copy."""
+        from kernels.cpu import linear as cpu
+
+        with torch.inference_mode(False), torch.no_grad():
+            return cpu.pack_codes(self.tile, self.geometry), self.alphas.expand(self.geometry.copies).contiguous()
+
 
 def computed_rows(geometry: TileGeometry, alpha_count: int, share: bool = True) -> int:
     """How many rows an engine multiplies: R, a few more where a row has several alphas, or all of them where that would not save."""
@@ -185,6 +201,12 @@ def linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
         from kernels import triton_linear
 
         return triton_linear.tiled_linear(x, layer.tile, layer.alphas, layer.geometry, bias, layer.planes)
+    if x.is_cpu:
+        from kernels.cpu import linear as cpu
+
+        if cpu.takes(x, layer, bias):
+            multiply = cpu.operator if torch.compiler.is_compiling() else cpu.multiply
+            return multiply(x, *layer.codes, bias, layer.cpu_rows)
     return linear_torch(x, layer, bias)
 
 

@@ -19,7 +19,7 @@ from tbn.objectives import Objective
 from tbn.restore import Outputs, deployed_model, latent_model, outputs_of, task_of
 
 BATCH = 500
-ENGINES = ("latent", "packed", "triton", "c", "board")
+ENGINES = ("latent", "packed", "triton", "onnx", "c", "board")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def evaluate(
 
     Args:
         run: id or path of a complete run.
-        engine: "latent" (training layers), "packed" (compute-once torch), "triton" (the same on an NVIDIA GPU), "c" (the generated C,
-            compiled for this machine) or "board" (the same C on the emulated board).
+        engine: "latent" (training layers), "packed" (compute-once torch), "triton" (the same on an NVIDIA GPU), "onnx" (the exported
+            ONNX file in ONNX Runtime), "c" (the generated C, compiled for this machine) or "board" (the same C on the emulated board).
         limit: only the first so many test inputs.
         progress: called with (fraction, message) where an engine is slow.
 
@@ -87,7 +87,8 @@ def evaluate(
     reference = "latent" if keeps else "packed"
     if engine in ("packed", "triton") and not found.config["p"]:
         raise TBNError(
-            f"run {found.id!r} is full precision: there is nothing packed in it", "use --engine latent, c or board"
+            f"run {found.id!r} is full precision: there is nothing packed in it",
+            "use --engine latent, onnx, c or board",
         )
     if engine == "triton" and not torch.cuda.is_available():
         raise TBNError("the triton engine needs an NVIDIA GPU, and this machine has none", "use --engine packed")
@@ -144,7 +145,12 @@ def _outputs(
         if counted is not None and instructions is not None:
             counted.append(instructions)
     else:
-        model = latent_model(run) if engine == "latent" else deployed_model(run)
+        if engine == "onnx":
+            from tbn.export.onnx import runtime_model
+
+            model: torch.nn.Module = runtime_model(run, task)
+        else:
+            model = latent_model(run) if engine == "latent" else deployed_model(run)
         yield from outputs_of(model, task, limit, "cuda" if engine == "triton" else "cpu", BATCH)
         return
     yield from np.split(logits, edges(len(logits), BATCH)[1:-1])

@@ -11,7 +11,6 @@ engine expands from them is a cache beside the state dict, made at the first for
 
 from __future__ import annotations
 
-from functools import partial
 from math import prod
 from typing import Any, cast
 
@@ -184,14 +183,20 @@ class _PackedConv(PackedLayer):
             return [side for t in reversed(total) for side in (t // 2, t - t // 2)]
         return [side for pad in reversed(self.padding) for side in (cast("int", pad), cast("int", pad))]
 
-    def forward(self, input: Tensor) -> Tensor:
+    def convolve(self, input: Tensor, filters: Tensor, bias: Tensor | None) -> Tensor:
+        """torch's convolution with this layer's arguments. Shapes: ``filters`` (any number, in_channels / groups, *kernel_size)."""
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._border(), mode=self.padding_mode), 0
         function: Any = F.conv1d if len(self.kernel_size) == 1 else F.conv2d
-        convolve = partial(function, stride=self.stride, padding=padding, dilation=self.dilation, groups=self.groups)
+        out: Tensor = function(
+            input, filters, bias, stride=self.stride, padding=padding, dilation=self.dilation, groups=self.groups
+        )
+        return out
+
+    def forward(self, input: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
-        return dispatch.conv(input, self.prepared(input.dtype), bias, convolve, self.kernel_size)
+        return dispatch.conv(input, self.prepared(input.dtype), bias, self.convolve, self.kernel_size)
 
 
 class PackedConv1d(_PackedConv):

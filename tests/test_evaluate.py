@@ -20,6 +20,15 @@ def test_packed_equals_latent(trained, kind):
     )
 
 
+@pytest.mark.parametrize("kind", ["tiled", "binary", "cnn", "fp32"])
+def test_onnx_equals_latent(trained, kind):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    found = evaluate(trained[kind], "onnx")
+    assert found.max_relative_difference < 1e-5 and found.reference == "latent"
+    assert found.score == runs.Run(trained[kind]).result["metrics"]["accuracy"]
+
+
 @pytest.mark.board
 @pytest.mark.parametrize("kind", ["tiled", "binary", "fp32"])
 def test_generated_c_equals_latent(trained, kind):

@@ -1,4 +1,4 @@
-"""Commands around boards: ``export build flash boards doctor``."""
+"""Commands that take a run elsewhere: ``export build flash boards doctor``."""
 
 from __future__ import annotations
 
@@ -37,15 +37,30 @@ class _Steps:
 @app.command()
 def export(
     run: RunName,
-    out: Annotated[Path | None, typer.Option(help="Folder (default: firmware/model in the run).")] = None,
+    to: Annotated[str, typer.Option("--to", help="c (C99 source for a board) or onnx (one file, model.onnx).")] = "c",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder (default: the run's, for C firmware/model in it; a zoo entry's cache).")
+    ] = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's network as C99 source."""
+    """Write a run's network as C99 source or as an ONNX file."""
     from tbn import runs
+    from tbn.errors import TBNError
+
+    if to not in ("c", "onnx"):
+        raise TBNError(f"unknown format {to!r}", "use --to c or --to onnx")
+    found = runs.complete(run, runs_folder)
+    if to == "onnx":
+        from tbn.export.onnx import export_run as export_onnx_run
+
+        written = export_onnx_run(found, out)
+        text = f"{written.path}: {written.file_bytes:,} bytes, {written.nodes:,} operations of opset {written.opset}"
+        emit(as_json, written.to_dict(), text)
+        return
     from tbn.export.run import export_run
 
-    report = export_run(runs.complete(run, runs_folder), out)
+    report = export_run(found, out)
     emit(
         as_json,
         report.to_dict(),

@@ -51,7 +51,7 @@ class ViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x)
-        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.position
+        x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], 1) + self.position
         out: Tensor = self.head(self.norm(self.blocks(x)[:, 0]))
         return out
 

@@ -140,7 +140,7 @@ def test_a_layer_first_used_in_inference_mode_takes_gradients_afterwards() -> No
         x.requires_grad_()
         after = dispatch.linear(x, prepared)
         after.sum().backward()
-        assert torch.equal(before, after.detach())
+        torch.testing.assert_close(before, after.detach(), rtol=1e-5, atol=1e-5)  # engines differ by roundings
         assert x.grad is not None
         torch.testing.assert_close(
             x.grad, dense_weight(tile, alphas, geometry).sum(0).expand(2, -1), rtol=1e-5, atol=2e-5

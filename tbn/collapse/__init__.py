@@ -1,0 +1,146 @@
+"""Collapse: never write a layer's copies where the next layer can add them up (the reuse of equal rows taken one step further).
+
+A packed layer with m outputs has R = m / gcd(m, p) distinct rows. If what lies between it and the next layer keeps its copies equal up to scales
+a_i, the next layer needs the R values alone: ``sum over i, j of W2[:, iR + j] a_i v_j = sum over j of W2c[:, j] v_j`` with
+``W2c[:, j] = sum over i of a_i W2[:, iR + j]``. The answer is the same up to float rounding.
+
+Exact with one alpha and any elementwise activation, with alphas per tile and ReLU, LeakyReLU or none, through poolings, dropout, flattening and
+resizing, LayerNorm and RMSNorm over all copies, and a BatchNorm or bias that is equal for all copies or has nothing non-linear behind it. Everything
+else is refused with its reason: residual sums, joins, attention heads, a BatchNorm of each copy's own before an activation.
+
+``copies`` has the algebra, ``operations`` the rules, ``walk`` follows a graph, ``rewrite`` builds the new layers.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import fx, nn
+
+from tbn.collapse.factors import dense_macs, macs
+from tbn.collapse.report import CollapseReport, CollapseRow
+from tbn.collapse.rewrite import Replicate, rewrite
+from tbn.collapse.tracing import Untraceable, trace
+from tbn.collapse.walk import is_tiled, plan
+from tbn.errors import TBNError
+from tbn.layers import TiledLayer
+from tbn.packed import PackedLayer
+
+__all__ = ["CollapseReport", "CollapseRow", "Replicate", "collapse"]
+
+
+def collapse(packed: nn.Module) -> tuple[nn.Module, CollapseReport]:
+    """Contract what can be contracted exactly. The model itself is unchanged.
+
+    A model whose forward torch.fx can trace becomes a ``torch.fx.GraphModule``; of one that it cannot, the parts that it can. Inputs come in batches,
+    as they do to ``nn.Flatten``. The result is for inference, and no packed file holds it: save the packed model, and collapse it after loading.
+
+    Args:
+        packed: what ``tbn.freeze`` or ``tbn.load`` returned, in eval mode.
+
+    Returns:
+        the collapsed model and the report: collapsed or refused, a row a producer, each refusal with its reason.
+
+    Raises:
+        TBNError: the model is not packed or not in eval mode.
+    """
+    modules = list(packed.modules())
+    if any(isinstance(module, TiledLayer) for module in modules):
+        raise TBNError(
+            "the model has latent weights, and only packed layers are collapsed", "collapse(tbn.freeze(model))"
+        )
+    if not any(isinstance(module, PackedLayer) for module in modules):
+        raise TBNError(
+            f"{type(packed).__name__} has no packed layer",
+            "call tbn.tile_(model), train, then collapse(tbn.freeze(model))",
+        )
+    if any(module.training for module in modules):
+        raise TBNError("the model is in training mode, and its copies are equal in eval mode only", "call model.eval()")
+    work = _Work()
+    model = work.region(copy.deepcopy(packed), "", "")
+    report = CollapseReport(
+        rows=tuple(work.rows),
+        macs_dense=sum(map(dense_macs, modules)),
+        macs_before=sum(map(macs, modules)),
+        macs_after=sum(map(macs, model.modules())),
+        bytes_before=_bytes(packed),
+        bytes_after=_bytes(model),
+        untraced=tuple(work.untraced),
+    )
+    return model, report
+
+
+def _bytes(model: nn.Module) -> int:
+    return sum({id(tensor): tensor.nbytes for tensor in model.state_dict(keep_vars=True).values()}.values())
+
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # no forward of their own to trace
+
+
+NOTHING = "no layer takes it in"
+
+
+class _Work:
+    """Goes down the modules to those that can be traced.
+
+    A ``Sequential`` below a forward that cannot be traced is left as it is: that forward may loop over its layers.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[CollapseRow] = []
+        self.untraced: list[str] = []
+        self.done: dict[int, nn.Module] = {}
+
+    def region(self, module: nn.Module, name: str, above: str) -> nn.Module:
+        """The module collapsed, or itself; ``above`` says why the forward that calls it was not traced."""
+        if id(module) not in self.done:
+            self.done[id(module)] = self._region(module, name, above)
+        return self.done[id(module)]
+
+    def _region(self, module: nn.Module, name: str, above: str) -> nn.Module:
+        if not any(is_tiled(part) for part in module.modules()):
+            return module
+        if isinstance(module, PackedLayer):
+            cost = macs(module)
+            self.rows.append(
+                CollapseRow(
+                    name, module.outputs, module.outputs // module.geometry.copies, (), cost, cost, above or NOTHING
+                )
+            )
+            return module
+        if type(module) not in CONTAINERS or (type(module) is nn.Sequential and not above):
+            try:
+                graph = trace(module)
+            except Untraceable as error:
+                what = f"{type(module).__name__}{f' {name!r}' if name else ''}"
+                self.untraced.append(f"{what}: {error}")
+                above = f"the forward of {what} cannot be traced"
+            else:
+                return self._traced(module, graph, name)
+        for child_name, child in list(module._modules.items()):
+            if child is not None:
+                module._modules[child_name] = self.region(child, f"{name}.{child_name}" if name else child_name, above)
+        return module
+
+    def _traced(self, module: nn.Module, graph: fx.Graph, name: str) -> nn.Module:
+        found = plan(graph, dict(module.named_modules(remove_duplicate=False)))
+        layers = {node: module.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
+        names = {node: f"{name}.{node.target}" if name else str(node.target) for node in layers}
+        collapsed = rewrite(module, graph, found) if found.contractions else module
+        for node, layer in {id(layer): (node, layer) for node, layer in layers.items()}.values():
+            if not is_tiled(layer):
+                continue
+            takers = [other for other, value in found.contractions.items() if node in value.producers]
+            pair = (node, *takers)
+            self.rows.append(
+                CollapseRow(
+                    names[node],
+                    layer.outputs,
+                    layer.outputs // found.factors[node].copies if node in found.factors else layer.outputs,
+                    tuple(names[other] for other in takers),
+                    sum(macs(layers[other]) for other in pair),
+                    sum(macs(part) for other in pair for part in collapsed.get_submodule(str(other.target)).modules()),
+                    found.refused.get(node, ""),
+                )
+            )
+        return collapsed
