@@ -40,6 +40,7 @@ CONFIGURATION = [
     "epochs",
     "data_source",
 ]
+CROWD = 16  # points, beyond which only those of the front are labelled
 MARGIN = {"l": 10, "r": 10, "t": 34, "b": 10}
 
 
@@ -154,12 +155,14 @@ def tradeoff(runs: pd.DataFrame, x: str = "weight_bytes", baselines: Mapping[str
         line={"color": NEUTRAL, "width": 1.5, "dash": "dot", "shape": "hv"},
     )  # fmt: skip
     symbols = dict(zip(sorted(points["model"].unique()), SYMBOLS * 9, strict=False))
+    named = points["on_front"] | (len(points) <= CROWD)  # a crowd's labels would lie on each other
+    labels = points["p"].map(label_of).where(named, "")
     for (model, method), group in points.sort_values("on_front", ascending=False, kind="stable").groupby(
         ["model", "method"]
     ):
         figure.add_scatter(
             x=group[x], y=group["score"] * metric.factor, mode="markers+text", name=f"{model}, {method}",
-            text=group["p"].map(label_of), textposition="bottom right", cliponaxis=False,
+            text=labels[group.index], textposition="bottom right", cliponaxis=False,
             error_y={"type": "data", "array": group["score_std"].fillna(0) * metric.factor, "thickness": 1.5, "width": 0},
             marker={"size": 14, "symbol": symbols[model], "color": COLOURS[str(method)], "opacity": [1.0 if f else 0.4 for f in group["on_front"]]},
             customdata=[[row["run"], _hover(row, metric)] for _, row in group.iterrows()],

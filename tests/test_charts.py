@@ -155,3 +155,16 @@ def test_words() -> None:
     assert [charts.label_of(p) for p in (0, 1, 4)] == ["fp32", "binary", "p = 4"]
     assert [charts.bytes_text(n) for n in (3316, 406528, 3 * 2**20)] == ["3,316 B", "397.0 KiB", "3.00 MiB"]
     assert charts.smaller_text(32) == "32.0x smaller (0.031 of fp32)"
+
+
+def test_a_crowd_is_labelled_on_its_front_only() -> None:
+    crowd = pd.DataFrame(
+        [run(4, 0, 0.5 + k / 100 * (-1) ** k, 1000 * (k + 1), f"model{k}") for k in range(charts.CROWD + 1)]
+    )
+    _, *traces = charts.tradeoff(crowd).data
+    merged = charts.configurations(crowd)
+    front = set(merged["run"][charts.front_of(merged, "weight_bytes")])
+    labelled = {data[0] for trace in traces for data, text in zip(trace.customdata, trace.text, strict=True) if text}
+    assert labelled == front and 0 < len(front) < len(crowd)
+    _, *traces = charts.tradeoff(crowd.iloc[:-1]).data
+    assert all(text for trace in traces for text in trace.text)
