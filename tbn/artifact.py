@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 import tbn.models
 from tbn.errors import TBNError
@@ -37,6 +38,11 @@ def save(packed: nn.Module, path: str | Path) -> None:
     """
     if any(isinstance(module, TiledLayer) for module in packed.modules()):
         raise TBNError("the model has latent weights, so its file would not be small", "save tbn.freeze(model)")
+    if any(isinstance(module, GraphModule) for module in packed.modules()):
+        raise TBNError(
+            "a collapsed model has another architecture than its class says",
+            "save the packed model, and collapse it after loading",
+        )
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
         raise TBNError(
             f"{type(packed).__name__} has no packed layer", "call tbn.tile_(model), train, then save tbn.freeze(model)"

@@ -589,3 +589,10 @@ def test_a_bare_layer():
     layer = packed(two(nn.ReLU()))[0]
     result, report = collapse(layer)
     assert type(result) is type(layer) and len(report.refused) == 1
+
+
+def test_a_collapsed_model_is_not_saved_as_what_it_was(tmp_path):
+    model, _ = collapse(packed(two(nn.ReLU())))
+    with pytest.raises(TBNError, match="collapsed model has another architecture.*save the packed model"):
+        tbn.save(model, tmp_path / "model.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()
