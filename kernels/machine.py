@@ -1,9 +1,10 @@
-"""What processor this is. Needs no torch."""
+"""What processor this is, and which C compilers it has. Needs no torch."""
 
 from __future__ import annotations
 
 import platform
 import re
+import shutil
 from pathlib import Path
 
 
@@ -14,3 +15,14 @@ def cpu_name() -> str:
     except OSError:
         match = None
     return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def compilers() -> list[list[str]]:
+    """C compilers of this machine, best first: the system's, then zig's, told to build for every CPU as the others do."""
+    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
+    try:
+        import ziglang  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        return found
+    zig = [str(Path(ziglang.__file__).parent / "zig"), "cc", "-mcpu=baseline", "-fno-sanitize=undefined"]
+    return [*found, zig]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from kernels.machine import compilers
 
 SOURCE = Path(__file__).with_name("linear.c")
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-shared", *(() if os.name == "nt" else ("-fPIC",)))
@@ -30,17 +31,6 @@ def cache_folder() -> Path:
     """Where built kernels lie: ``kernels`` in the environment's TBN_CACHE, or in ``tbn-explorer`` of the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("TBN_CACHE") or Path(base) / "tbn-explorer").resolve() / "kernels"
-
-
-def compilers() -> list[list[str]]:
-    """C compilers of this machine, best first: the system's, then zig's, told to build for every CPU as the others do."""
-    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
-    try:
-        import ziglang  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        return found
-    zig = [str(Path(ziglang.__file__).parent / "zig"), "cc", "-mcpu=baseline", "-fno-sanitize=undefined"]
-    return [*found, zig]
 
 
 def library() -> tuple[Path, str]:

@@ -3,7 +3,6 @@
 import ctypes
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from kernels.machine import compilers
 from tbn import runs
 from tbn.errors import TBNError
 from tbn.export import firmware_root
@@ -21,16 +21,6 @@ from tbn.export.run import cache_root, export_run
 FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fno-sanitize=undefined")
 COMPILE_SECONDS = 300.0
 Progress = Callable[[float, str], None]
-
-
-def compilers() -> list[list[str]]:
-    """C compilers of this machine, best first: the system's, then the one in the ziglang wheel."""
-    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
-    try:
-        import ziglang  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        return found
-    return [*found, [str(Path(ziglang.__file__).parent / "zig"), "cc"]]
 
 
 def compile_model(report: ExportReport, compiler: list[str] | None = None) -> Path:
