@@ -48,7 +48,9 @@ format: $(READY)
 	$(VENV)/bin/ruff check --fix .
 
 bench: $(READY)
+	-$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PY) -m kernels.bench
+	$(PY) -m tbn.speed
 
 zoo: $(READY)
 	$(PY) -m tbn zoo build --jobs $$(nproc)

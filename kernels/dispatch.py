@@ -1,12 +1,14 @@
 """Choose the engine of a tiled layer: Triton on an NVIDIA GPU, a C kernel on a CPU, torch everywhere else. Each computes a distinct row once.
 
 ``prepare`` holds what the engine multiplies with, for one dtype; each engine expands what it needs at its first call (torch: the distinct
-rows; Triton and C: a re-ordered copy of the bits). ``linear`` and ``conv`` do the work: one product with the R distinct rows, then one pass that
-writes the g copies with their alphas and the bias. ``transposed_linear`` has its copies on the inputs: they are added up first.
+rows; Triton and C: a re-ordered copy of the bits). ``linear`` and ``conv`` do the work: one product z with the R distinct rows, then one pass that
+writes the g copies, ``out[c*R + r] = activation(alpha[c] * gain[c*R + r] * z[r] + bias[c*R + r])``. ``transposed_linear`` has its copies on the
+inputs: they are added up first.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kernels.layout import TileGeometry, unpack_bits
+from kernels.layout import TileGeometry, Window, unpack_bits
 from kernels.reference import dense_weight
 
 
@@ -31,14 +33,23 @@ class Prepared:
         alphas: (p,) or (1,) float32.
         geometry: shape and tiling factor.
         dtype: of the products.
-        share: False where equal rows see different inputs.
+        window: of a convolution, None for a linear layer.
+        gain: (rows,) float32, a factor for each output (a BatchNorm that was folded in), or None.
+        activation: what ends the layer, one of ``ACTIVATIONS``.
     """
 
     tile: Tensor
     alphas: Tensor
     geometry: TileGeometry
     dtype: torch.dtype
-    share: bool
+    window: Window | None = None
+    gain: Tensor | None = None
+    activation: str = "none"
+
+    @property
+    def share(self) -> bool:
+        """Whether equal rows see equal inputs; in a grouped convolution they do not."""
+        return self.window is None or self.window.groups == 1
 
     @cached_property
     def computed_rows(self) -> int:
@@ -60,9 +71,10 @@ class Prepared:
         """(K, row_length) what is multiplied: signs of the R distinct rows, of their pieces, or the whole scaled weight."""
         with torch.inference_mode(False), torch.no_grad():
             if self.dense:
-                return dense_weight(self.tile, self.alphas, self.geometry).to(self.dtype)
+                weight = dense_weight(self.tile, self.alphas, self.geometry)
+                return (weight if self.gain is None else weight * self.gain[:, None]).to(self.dtype)
             signs = unpack_bits(self.tile, self.geometry.tile_length, self.dtype)
-            rows = signs.repeat(self.geometry.tiles_per_copy).reshape(
+            rows = signs.expand(self.geometry.tiles_per_copy, -1).reshape(
                 self.geometry.distinct_rows, self.geometry.row_length
             )
             if not self.in_pieces:
@@ -74,18 +86,18 @@ class Prepared:
 
     @cached_property
     def scale(self) -> Tensor:
-        """(g, K) the alpha of each copy of each row of ``weight``; not for a ``dense`` layer."""
+        """(g, K) the factor of each copy of each row of ``weight``, alpha times gain; not for a ``dense`` layer."""
         with torch.inference_mode(False), torch.no_grad():
-            if not self.in_pieces:
-                return (
-                    self.alphas.expand(self.geometry.copies)[:, None]
-                    .expand(-1, self.computed_rows)
-                    .to(self.dtype)
-                    .contiguous()
-                )
-            tiles = torch.tensor([piece[3] for piece in self.geometry.pieces], device=self.tile.device)
-            copies = torch.arange(self.geometry.copies, device=self.tile.device)[:, None] * self.geometry.tiles_per_copy
-            return self.alphas[copies + tiles].to(self.dtype)
+            copies = self.geometry.copies
+            if self.in_pieces:
+                tiles = torch.tensor([piece[3] for piece in self.geometry.pieces], device=self.tile.device)
+                scale = self.alphas.reshape(copies, -1)[:, tiles]
+            else:
+                scale = self.alphas.expand(copies)[:, None].expand(-1, self.computed_rows)
+            if self.gain is not None:
+                gain = self.gain.reshape(copies, -1)
+                scale = scale * (gain if self.piece_rows is None else gain[:, self.piece_rows])
+            return scale.to(self.dtype).contiguous()
 
     @cached_property
     def piece_rows(self) -> Tensor | None:
@@ -97,29 +109,62 @@ class Prepared:
                 else None
             )
 
+    def expanded(self) -> Prepared:
+        """Itself, with all that its engines may ask for already expanded: a compiled graph is not to do that."""
+        if self.gpu_rows:
+            self.planes  # noqa: B018
+            return self
+        if self.cpu_rows:
+            self.codes  # noqa: B018
+        self.weight, self.piece_rows, self.dense or self.scale  # noqa: B018
+        return self
+
     @cached_property
-    def planes(self) -> Tensor:
-        """The bits in the Triton kernel's order (``kernels.triton_linear``)."""
-        from kernels import triton_linear
+    def gpu_rows(self) -> int:
+        """R if a Triton kernel can take this layer, else 0."""
+        if not self.tile.is_cuda or not _has_triton():
+            return 0
+        from kernels import triton_conv, triton_linear
 
-        with torch.inference_mode(False):
-            return triton_linear.pack_planes(self.tile, self.geometry)
-
-    @cached_property
-    def cpu_rows(self) -> int:
-        """R if the C kernel can take this layer, else 0."""
-        from kernels.cpu import linear as cpu
-
-        fits = self.tile.is_cpu and self.dtype == torch.float32 and cpu.supports(self.geometry, self.alphas.numel())
+        if self.window is None:
+            fits = triton_linear.supports(self.geometry, self.alphas.numel())
+        else:
+            fits = triton_conv.supports(self.geometry, self.alphas.numel(), self.window)
         return self.geometry.distinct_rows if fits else 0
 
     @cached_property
+    def planes(self) -> Tensor:
+        """The bits in the order of the Triton kernel (``kernels.triton_linear``, ``kernels.triton_conv``)."""
+        from kernels import triton_conv, triton_linear
+
+        with torch.inference_mode(False):
+            if self.window is None:
+                return triton_linear.pack_planes(self.tile, self.geometry)
+            return triton_conv.pack_planes(self.tile, self.geometry, self.window)
+
+    @cached_property
+    def cpu_rows(self) -> int:
+        """R if a C kernel can take this layer, else 0."""
+        from kernels.cpu import conv, linear
+
+        fits = self.tile.is_cpu and self.dtype == torch.float32 and linear.supports(self.geometry, self.alphas.numel())
+        return self.geometry.distinct_rows if fits and (self.window is None or conv.supports(self.window)) else 0
+
+    @cached_property
     def codes(self) -> tuple[Tensor, Tensor]:
-        """The bits in the CPU kernel's order (``kernels.cpu``), and (g,) the alpha of each copy."""
-        from kernels.cpu import linear as cpu
+        """The bits in the order of the C kernel (``kernels.cpu``), and its factors: (g,) the alpha of each copy, or (g, R) alpha times gain."""
+        from kernels.cpu import conv, linear
 
         with torch.inference_mode(False), torch.no_grad():
-            return cpu.pack_codes(self.tile, self.geometry), self.alphas.expand(self.geometry.copies).contiguous()
+            alphas = self.alphas.expand(self.geometry.copies)
+            scale = alphas.contiguous() if self.gain is None else alphas[:, None] * self.gain.reshape(len(alphas), -1)
+            if self.window is None:
+                return linear.pack_codes(self.tile, self.geometry), scale
+            channels = self.geometry.row_length // math.prod(self.window.kernel)
+            return conv.pack_codes(self.tile, self.geometry, channels, self.window), scale
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "relu": torch.relu_, "gelu": F.gelu}
 
 
 def computed_rows(geometry: TileGeometry, alpha_count: int, share: bool = True) -> int:
@@ -131,7 +176,15 @@ def computed_rows(geometry: TileGeometry, alpha_count: int, share: bool = True) 
     return min(len(geometry.pieces), geometry.rows)
 
 
-def prepare(tile: Tensor, alphas: Tensor, geometry: TileGeometry, dtype: torch.dtype, share: bool = True) -> Prepared:
+def prepare(
+    tile: Tensor,
+    alphas: Tensor,
+    geometry: TileGeometry,
+    dtype: torch.dtype,
+    window: Window | None = None,
+    gain: Tensor | None = None,
+    activation: str = "none",
+) -> Prepared:
     """Make a packed layer ready.
 
     Args:
@@ -139,9 +192,18 @@ def prepare(tile: Tensor, alphas: Tensor, geometry: TileGeometry, dtype: torch.d
         alphas: (p,) or (1,) float32 on the same device.
         geometry: shape and tiling factor.
         dtype: of the products, e.g. float32 or bfloat16.
-        share: False where equal rows see different inputs (grouped convolution): all rows are computed.
+        window: of a convolution; rows = out_channels and row_length = channels / groups * prod(kernel). Of a grouped one all rows are computed.
+        gain: (rows,) float32 or None.
+        activation: one of ``ACTIVATIONS``.
+
+    Raises:
+        ValueError: the activation is unknown, or the gain has another shape.
     """
-    return Prepared(tile, alphas, geometry, dtype, share)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation={activation!r} is not known here; use one of {', '.join(ACTIVATIONS)}")
+    if gain is not None and gain.shape != (geometry.rows,):
+        raise ValueError(f"gain has shape {tuple(gain.shape)}; it needs one factor for each of {geometry.rows} outputs")
+    return Prepared(tile, alphas, geometry, dtype, window, gain, activation)
 
 
 def replicate(z: Tensor, layer: Prepared, bias: Tensor | None, dim: int) -> Tensor:
@@ -197,24 +259,25 @@ def linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., rows) in the dtype of ``x``.
     """
-    if not layer.dense and not layer.in_pieces and uses_triton(x):
+    if layer.gpu_rows and uses_triton(x):
         from kernels import triton_linear
 
-        return triton_linear.tiled_linear(x, layer.tile, layer.alphas, layer.geometry, bias, layer.planes)
+        on_gpu = triton_linear.operator if torch.compiler.is_compiling() else triton_linear.tiled_linear
+        return on_gpu(x, layer.tile, layer.alphas, layer.geometry, bias, layer.planes, layer.gain, layer.activation)
     if x.is_cpu:
         from kernels.cpu import linear as cpu
 
         if cpu.takes(x, layer, bias):
             multiply = cpu.operator if torch.compiler.is_compiling() else cpu.multiply
-            return multiply(x, *layer.codes, bias, layer.cpu_rows)
+            out = multiply(x, *layer.codes, bias, layer.cpu_rows, layer.activation == "relu")
+            return F.gelu(out) if layer.activation == "gelu" else out
     return linear_torch(x, layer, bias)
 
 
 def linear_torch(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
     """``linear`` with torch on any device, differentiable in ``x``."""
-    if layer.dense:
-        return F.linear(x, layer.weight, bias)
-    return replicate(F.linear(x, layer.weight), layer, bias, x.dim() - 1)
+    product = F.linear(x, layer.weight, bias if layer.dense else None)
+    return ACTIVATIONS[layer.activation](product if layer.dense else replicate(product, layer, bias, x.dim() - 1))
 
 
 def fold(x: Tensor, layer: Prepared) -> Tensor:
@@ -247,26 +310,46 @@ def transposed_linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) ->
     return F.linear(x if layer.dense else fold(x, layer), layer.weight.T, bias)
 
 
-def conv(
-    x: Tensor,
-    layer: Prepared,
-    bias: Tensor | None,
-    convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor],
-    kernel: tuple[int, ...],
-) -> Tensor:
-    """A tiled convolution of any rank.
+CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+def conv(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
+    """A tiled convolution of one, two or three axes of space, on the engine that fits the device.
 
     Args:
-        x: (batch, channels, *space) or (channels, *space).
-        layer: prepared with rows = out_channels and row_length = channels / groups * prod(kernel).
+        x: (batch, channels, *space) or (channels, *space) in the dtype that ``layer`` was prepared for, with its window.
         bias: (rows,) or None.
-        convolve: (input, weight, bias) -> output, e.g. ``F.conv2d`` with its stride and padding bound.
-        kernel: the kernel's size, one number an axis of space.
 
     Returns:
-        (batch, rows, *space) or (rows, *space).
+        (batch, rows, *space) or (rows, *space) in the dtype of ``x``.
     """
-    filters = layer.weight.reshape(layer.computed_rows, -1, *kernel)
-    if layer.dense:
-        return convolve(x, filters, bias)
-    return replicate(convolve(x, filters, None), layer, bias, x.dim() - len(kernel) - 1)
+    assert layer.window is not None
+    if layer.gpu_rows and uses_triton(x):
+        from kernels import triton_conv
+
+        on_gpu = triton_conv.operator if torch.compiler.is_compiling() else triton_conv.tiled_conv
+        packed = (x, layer.tile, layer.alphas, layer.geometry, layer.window)
+        return on_gpu(*packed, bias, layer.planes, layer.gain, layer.activation)
+    if x.is_cpu:
+        from kernels.cpu import conv as cpu
+
+        if cpu.takes(x, layer, bias, layer.window):
+            multiply = cpu.operator if torch.compiler.is_compiling() else cpu.multiply
+            out = multiply(x, *layer.codes, bias, layer.cpu_rows, layer.window, layer.activation == "relu")
+            return F.gelu(out) if layer.activation == "gelu" else out
+    return conv_torch(x, layer, bias)
+
+
+def conv_torch(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
+    """``conv`` with torch on any device, differentiable in ``x``."""
+    assert layer.window is not None
+    axes = len(layer.window.kernel)
+    filters = layer.weight.reshape(layer.computed_rows, -1, *layer.window.kernel)
+    out = convolve(x, filters, bias if layer.dense else None, layer.window)
+    return ACTIVATIONS[layer.activation](out if layer.dense else replicate(out, layer, bias, x.dim() - axes - 1))
+
+
+def convolve(x: Tensor, filters: Tensor, bias: Tensor | None, window: Window) -> Tensor:
+    """torch's convolution. Shapes: x as in ``conv``, filters (any number, channels / groups, *kernel)."""
+    function = CONVOLUTIONS[len(window.kernel)]
+    return function(x, filters, bias, window.stride, window.padding, window.dilation, window.groups)

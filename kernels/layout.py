@@ -12,6 +12,7 @@ the reuse of the products is this project's consequence of it). Rows are outputs
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,7 +59,7 @@ def unpack_bits(packed: Tensor, count: int, dtype: torch.dtype = torch.float32) 
         )
     shifts = torch.arange(8, dtype=torch.uint8, device=packed.device)
     bits = (packed[:, None] >> shifts) & 1
-    return bits.reshape(-1)[:count].to(dtype) * 2 - 1
+    return bits.reshape(-1)[:count].to(dtype).mul_(2).sub_(1)
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,27 @@ class TileGeometry:
                 found.append((row, start - row * self.row_length, stop - row * self.row_length, tile))
                 start = stop
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution goes over its input: one number for each axis of space, as in ``torch.nn.functional.conv2d``.
+
+    Attributes:
+        kernel: the kernel's size.
+        padding: zeros added on both sides.
+        groups: of channels; equal rows see different inputs where there are several.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    def outputs(self, space: Sequence[int]) -> tuple[int, ...]:
+        """The size of the output for an input of this size."""
+        each = zip(space, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple(
+            (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1 for size, kernel, stride, pad, dilation in each
+        )

@@ -1,9 +1,15 @@
-"""A benchmark's record: where and when it was made, its file, and how it is shown.
+"""A benchmark's record: where and when it was made, its file, and how it is shown as text. ``python -m kernels.records`` prints README's tables.
 
-A record is plain JSON: {"device", "machine", "date", "versions", "threads", "load", "quick", "command", "rows", "not_measured"}; a row is
-{"op", "engine", "baseline", "m", "n", "batch", "p", "dtype", "median_us", "min_us", "baseline_us", "baseline_min_us", "ratio", "repeats"}.
-Times are microseconds a call; ``ratio`` = baseline_us / median_us: above 1 is faster than the baseline. A file belongs to one device of one
-machine (on the CPU: with one number of threads) and is never written over by another.
+A record is plain JSON. What all have: {"kind": "kernels" or "models", "device": "cpu" or "cuda", "machine", "date", "versions", "threads", "load",
+"quick", "command", "complete", "rows", "not_measured"}; "complete" is false until the run has come to its end. Times are medians; ``ratio`` is
+the baseline's time over the row's: above 1 is faster.
+
+- kernels (``kernels.bench.measure``): "roofline" and rows of {"op", "shape", "m", "n", "batch", "p", "engine", "ours", "dtype", "timing",
+  "median_us", "min_us", "baseline", "baseline_us", "ratio", "fastest_dense", "fastest_dense_us", "ratio_fastest", "weight_bytes",
+  "relative_error", "macs", "bytes", "floor_us", "bound", "repeats"}. p is null for a peer, which multiplies all rows.
+- models (``tbn.speed``): rows of {"model", "p", "batch", "engine", "ours", "median_ms", ...}, "models" and "where_time_goes".
+
+A file belongs to one kind and device of one machine (on the CPU: with one number of threads) and is never written over by another.
 """
 
 from __future__ import annotations
@@ -12,10 +18,10 @@ import json
 import os
 import platform
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,8 @@ from kernels.machine import cpu_name
 
 RESULTS = Path(__file__).parent / "results"
 Record = dict[str, Any]
+Save = Callable[[], None]
+Work = Callable[[Record, Save], None]
 
 
 class BenchError(Exception):
@@ -47,11 +55,17 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on; packages that are not installed are left out."""
     found = {"python": platform.python_version(), "torch": torch.__version__}
     for name in ("triton", "tbn-explorer"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+        if (number := version_of(name)) is not None:
+            found[name] = number
     return found
+
+
+def version_of(distribution: str) -> str | None:
+    """Of an installed package, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def threads_text(count: int) -> str:
@@ -59,30 +73,35 @@ def threads_text(count: int) -> str:
     return f"{count} thread{'s' * (count != 1)}"
 
 
-def describe(device: str, quick: bool, command: str) -> Record:
+def describe(kind: str, device: str, quick: bool, command: str) -> Record:
     """The record without its rows: where, when, with which versions, and how busy the machine was (``load``: processes that wanted to run)."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise BenchError("this machine has no GPU that torch can use", "run with --device cpu")
-    other = "cpu: run with --device cpu" if device == "cuda" else "cuda: run with --device cuda"
+        raise BenchError("this machine has no GPU that torch can use", "run with cpu")
+    other = "cpu: run with cpu" if device == "cuda" else "cuda: run with gpu"
     missing = other if torch.cuda.is_available() else "cuda: no GPU on this machine"
-    return {"device": device, "machine": machine_name(device), "date": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(),
-            "threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None, "quick": quick,
-            "command": command, "rows": [], "not_measured": [missing]}  # fmt: skip
+    return {"kind": kind, "device": device, "machine": machine_name(device), "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(), "threads": torch.get_num_threads(),
+            "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None, "quick": quick, "command": command, "complete": False,
+            "rows": [], "not_measured": [missing]}  # fmt: skip
 
 
 def identity(record: Record) -> list[str]:
-    """What a result file belongs to: device and machine, and on the CPU the number of threads."""
-    return [
-        record["device"],
-        record["machine"],
-        *([threads_text(record["threads"])] if record["device"] == "cpu" else []),
-    ]
+    """What a result file belongs to: kind, device and machine, and on the CPU the number of threads."""
+    kind = [] if record["kind"] == "kernels" else [record["kind"]]
+    threads = [threads_text(record["threads"])] if record["device"] == "cpu" else []
+    return [*kind, record["device"], record["machine"], *threads]
 
 
 def default_path(record: Record) -> Path:
-    """``results/<device>-<machine>[-<threads>-threads].json``."""
+    """``results/[models-]<device>-<machine>[-<threads>-threads].json``."""
     words = re.sub(r"[^a-z0-9]+", "-", " ".join(identity(record)).lower())
     return RESULTS / f"{words.strip('-')}.json"
+
+
+def load_all() -> list[Record]:
+    """The records in ``RESULTS`` by file name; other files (compile reports) are left out."""
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    return [record for record in found if isinstance(record, dict) and record.get("kind") in ("kernels", "models")]
 
 
 def claim(record: Record, path: Path) -> None:
@@ -114,38 +133,18 @@ def save(record: Record, path: Path) -> None:
         raise BenchError(f"cannot write {path} ({error.strerror})", "name another file with --out") from error
 
 
-def table(record: Record) -> str:
-    """The record as text: a line for each shape, batch and p; times are medians in microseconds, (x) is the ratio to the dense layer."""
-    lines = [
-        f"{record['machine']}, {threads_text(record['threads'])}, torch {record['versions']['torch']}, {record['date']}, load {record['load']}"
-    ]
-    for _, group in groupby(record["rows"], key=lambda row: (row["m"], row["n"], row["batch"], row["dtype"])):
-        rows = list(group)
-        first = rows[0]
-        lines.append(
-            f"\n{first['m']}x{first['n']} batch {first['batch']}: {first['baseline']} {first['baseline_us']:.1f} us"
-        )
-        for p, same in groupby(rows, key=lambda row: row["p"]):
-            lines.append(
-                f"  p={p:<3}"
-                + "   ".join(f"{row['engine']} {row['median_us']:9.1f} us ({row['ratio']:.2f} x)" for row in same)
-            )
-    return "\n".join([*lines, *(f"\nnot measured here: {what}" for what in record["not_measured"])])
+def main() -> None:
+    """Print README's tables: of each kind, device and machine the record with the fewest threads."""
+    from kernels.tables import markdown
 
-
-def markdown(record: Record, batch: int = 64) -> str:
-    """The compute-once ratios at one batch as a Markdown table, as in README."""
-    rows = [row for row in record["rows"] if row["engine"].startswith("compute-once") and row["batch"] == batch]
-    factors = sorted({row["p"] for row in rows})
-    lines = [f"| {threads_text(record['threads'])}, batch {batch} | {rows[0]['baseline']} | " + " | ".join(f"p = {p}" for p in factors) + " |",
-             "|---" * (len(factors) + 2) + "|"]  # fmt: skip
-    for (m, n), group in groupby(rows, key=lambda row: (row["m"], row["n"])):
-        same = list(group)
-        ratios = " | ".join(f"{row['ratio']:.1f}x" for row in sorted(same, key=lambda row: row["p"]))
-        lines.append(f"| {m} x {n} | {same[0]['baseline_us']:,.0f} us | {ratios} |")
-    return "\n".join(lines)
+    kept: dict[tuple[str, ...], Record] = {}
+    for record in load_all():
+        key = record["kind"], record["device"], record["machine"]
+        if record["rows"] and (key not in kept or record["threads"] < kept[key]["threads"]):
+            kept[key] = record
+    for record in kept.values():
+        print(markdown(record), end="\n\n")
 
 
 if __name__ == "__main__":
-    for file in sorted(RESULTS.glob("*.json")):
-        print(markdown(json.loads(file.read_text())), end="\n\n")
+    main()

@@ -1,59 +1,30 @@
-"""Tiled linear layer on an NVIDIA GPU, in Triton: the distinct rows are multiplied once, p scaled copies leave in the epilogue.
+"""Tiled linear layer on an NVIDIA GPU, in Triton: the distinct rows are multiplied once, the scaled copies leave in the epilogue.
 
 What is multiplied: y^T = W @ x^T with W the (R, n) signs of the R distinct rows, so that the unpacked signs are operand A of the tensor cores,
-which wgmma takes from registers: they are never written to shared memory. One program owns ``BLOCK_ROWS`` distinct rows and ``BLOCK_BATCH``
-inputs, runs over the whole row length, and writes its product g times, times alpha (and plus bias) of each copy.
+which wgmma takes from registers (``kernels.triton_signs``): they are never written to shared memory. One program owns ``Blocks.rows`` distinct
+rows and ``Blocks.batch`` inputs, runs over the whole row length, and writes its product g times (``kernels.triton_epilogue``: alpha, gain, bias
+and activation in one pass). Where that gives too few programs for the GPU, as at batch 1, ``Blocks.splits`` of them share the row length: each
+leaves float32 sums in a workspace and a second launch adds them up in a fixed order, so the result is the same bits every time.
 
-Layout of the bits ("planes", made once by ``pack_planes``; still one bit a weight): uint8 (S, R, 16) with S = ceil(n / 128). Bit j of byte
-(s, r, c) is the sign of column k = 128*s + 16*j + c of distinct row r (1 = +1, 0 = -1), columns past n are 0 bits. So a program reads the
-bytes of one step as one contiguous piece, each byte once, and shift j of all of them is a (BLOCK_ROWS, 16) operand, the K of one wgmma. No
-integer is converted to a float: the bit is shifted to the sign position and flips the sign of a constant -1.0.
-
-This version (1): float32 on the FMA units with full precision ("ieee": no TF32), float16 and bfloat16 on the tensor cores, float32 sums, fixed
-blocks chosen by dtype and batch so that nothing spills (tested on sm_90a by compiling). Not in it: split-K and a matrix-vector form for
-batch 1, autotuning, several alphas in one row (the torch engine takes those layers). It has no backward: inference only.
+This version (2): float32 on the FMA units with full precision ("ieee": no TF32), float16 and bfloat16 on the tensor cores, 128 columns a product,
+float32 sums, blocks by rule or by a measured table (``kernels.triton_blocks``). Not in it: several alphas in one row (the torch engine takes
+those layers). It has no backward: inference only. No host synchronisation: CUDA graphs can hold it.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.layout import TileGeometry, unpack_bits
-
-PLANE_BYTES = 16
-STEP = 8 * PLANE_BYTES
-INTERPRETED = bool(
-    triton.knobs.runtime.interpret
-)  # TRITON_INTERPRET=1 counts if it is set before the first import of triton
-_SIGNS = {
-    torch.float32: (31, -0x40800000),
-    torch.float16: (15, -0x4400),
-    torch.bfloat16: (15, -0x4080),
-}  # sign bit, bit pattern of -1.0
-
-
-class Blocks(NamedTuple):
-    """Size of one program: distinct rows, inputs, warps, stages of the load pipeline."""
-
-    rows: int
-    batch: int
-    warps: int
-    stages: int
-
-
-def blocks_for(dtype: torch.dtype, distinct_rows: int, batch: int) -> Blocks:
-    """Blocks that fit the registers of sm_90 for this dtype; small ones where the batch or the layer is small, or where R is not a multiple of 16
-    (each output then needs an address of its own, which spills in the large ones)."""
-    if dtype == torch.float32:
-        return Blocks(32, 16, 4, 2) if batch <= 16 else Blocks(64, 64, 4, 2)
-    if batch > 64 and distinct_rows >= 128 and distinct_rows % 16 == 0:
-        return Blocks(128, 128, 8, 3)
-    return Blocks(64, 16 if batch <= 16 else 64, 4, 3)
+from kernels import triton_ops
+from kernels.layout import TileGeometry
+from kernels.triton_blocks import Blocks, Work, blocks_for, cdiv
+from kernels.triton_checks import check_input, check_layer, check_planes
+from kernels.triton_epilogue import Epilogue, Places, add_up, epilogue, write_copies
+from kernels.triton_launch import Launch, run
+from kernels.triton_signs import STEP, distinct_signs, operand, pack_rows, signs
 
 
 def supports(geometry: TileGeometry, alpha_count: int) -> bool:
@@ -62,7 +33,7 @@ def supports(geometry: TileGeometry, alpha_count: int) -> bool:
 
 
 def pack_planes(tile: Tensor, geometry: TileGeometry) -> Tensor:
-    """The distinct rows in the order in which the kernel reads them (see the head of this file).
+    """The distinct rows in the order in which the kernel reads them.
 
     Args:
         tile: (ceil(q / 8),) uint8, packed as ``kernels.layout`` says.
@@ -71,64 +42,50 @@ def pack_planes(tile: Tensor, geometry: TileGeometry) -> Tensor:
     Returns:
         (ceil(n / 128), R, 16) uint8 on the same device.
     """
-    bits = unpack_bits(tile, geometry.tile_length, torch.int8) > 0
-    rows = bits.repeat(geometry.tiles_per_copy).reshape(geometry.distinct_rows, geometry.row_length)
-    padded = torch.nn.functional.pad(rows.to(torch.uint8), (0, -geometry.row_length % STEP))
-    planes = padded.reshape(geometry.distinct_rows, -1, 8, PLANE_BYTES)
-    shifts = torch.arange(8, dtype=torch.uint8, device=tile.device)[:, None]
-    return (planes << shifts).sum(2, dtype=torch.uint8).transpose(0, 1).contiguous()
+    return pack_rows(distinct_signs(tile, geometry))
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _kernel(  # type: ignore[no-untyped-def]
-    x,
-    planes,
-    alphas,
-    bias,
-    out,
-    batch,
-    row_length,
-    distinct_rows,
-    copies,
-    x_stride,
-    alpha_stride,
-    HAS_BIAS: tl.constexpr,
-    CAST32: tl.constexpr,
-    SIGN_BIT: tl.constexpr,
-    MINUS_ONE: tl.constexpr,
-    BLOCK_ROWS: tl.constexpr,
-    BLOCK_BATCH: tl.constexpr,
+    x, planes, alphas, gain, bias, out, batch, row_length, distinct_rows, copies, x_stride, alpha_stride, steps_a_split,
+    HAS_GAIN: tl.constexpr, HAS_BIAS: tl.constexpr, ACTIVATION: tl.constexpr, SPLIT: tl.constexpr, CAST32: tl.constexpr,
+    SIGN_BIT: tl.constexpr, MINUS_ONE: tl.constexpr, CHUNK: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_BATCH: tl.constexpr,
     PLANE_BYTES: tl.constexpr,
-):
+):  # fmt: skip
     row_programs = tl.cdiv(distinct_rows, BLOCK_ROWS)
     r = tl.program_id(0) % row_programs * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    b = tl.program_id(0) // row_programs * BLOCK_BATCH + tl.arange(0, BLOCK_BATCH)
-    c = tl.arange(0, PLANE_BYTES)
+    first_input = tl.program_id(0) // row_programs * BLOCK_BATCH
+    b = first_input + tl.arange(0, BLOCK_BATCH)
+    first = tl.program_id(1) * steps_a_split
+    end = tl.minimum(first + steps_a_split, tl.cdiv(row_length, 8 * PLANE_BYTES))
     row_exists, input_exists = r < distinct_rows, b < batch
-    byte = planes + (r[:, None] * PLANE_BYTES + c[None, :])
+    byte = planes + tl.cast(first * distinct_rows, tl.int64) * PLANE_BYTES
+    byte += r[:, None] * PLANE_BYTES + tl.arange(0, PLANE_BYTES)[None, :]
     columns = x + b[None, :].to(tl.int64) * x_stride
     integer = tl.int32 if SIGN_BIT == 31 else tl.int16
 
     z = tl.zeros((BLOCK_ROWS, BLOCK_BATCH), tl.float32)
-    for step in range(tl.cdiv(row_length, 8 * PLANE_BYTES)):
+    for step in range(first, end):
         packed = tl.load(byte, mask=row_exists[:, None], other=0).to(integer)
-        for j in tl.static_range(8):
-            k = (step * 8 + j) * PLANE_BYTES + c
+        for j in tl.static_range(0, 8 * PLANE_BYTES // CHUNK):
+            k = step * 8 * PLANE_BYTES + j * CHUNK + tl.arange(0, CHUNK)
             xt = tl.load(columns + k[:, None], mask=(k < row_length)[:, None] & input_exists[None, :], other=0.0)
-            flip = ((packed >> j) & 1) << SIGN_BIT
-            sign = (flip ^ MINUS_ONE).to(integer).to(x.dtype.element_ty, bitcast=True)
+            sign = signs(packed, j * (CHUNK // PLANE_BYTES), CHUNK, SIGN_BIT, MINUS_ONE, x.dtype.element_ty)
             if CAST32:  # Triton's interpreter would multiply the raw codes of bfloat16
                 sign, xt = sign.to(tl.float32), xt.to(tl.float32)
             z = tl.dot(sign, xt, z, input_precision="ieee")
         byte += distinct_rows * PLANE_BYTES
 
-    inside = row_exists[:, None] & input_exists[None, :]
-    target = out + b[None, :].to(tl.int64) * (distinct_rows * copies) + r[:, None]
-    for copy in range(copies):
-        y = z * tl.load(alphas + copy * alpha_stride)
-        if HAS_BIAS:
-            y += tl.load(bias + copy * distinct_rows + r, mask=row_exists, other=0.0).to(tl.float32)[:, None]
-        tl.store(target + copy * distinct_rows, y.to(out.dtype.element_ty), mask=inside)
+    if SPLIT:
+        sums = out + (tl.program_id(1).to(tl.int64) * batch + first_input) * distinct_rows
+        tl.store(
+            sums + (b - first_input)[None, :] * distinct_rows + r[:, None],
+            z,
+            mask=row_exists[:, None] & input_exists[None, :],
+        )
+    else:
+        write_copies(z, r, first_input, out, batch, 1, distinct_rows * copies, 1, 0, alphas, gain, bias, distinct_rows, 0, copies,
+                     alpha_stride, HAS_GAIN, HAS_BIAS, ACTIVATION)  # fmt: skip
 
 
 def tiled_linear(
@@ -138,8 +95,10 @@ def tiled_linear(
     geometry: TileGeometry,
     bias: Tensor | None = None,
     planes: Tensor | None = None,
+    gain: Tensor | None = None,
+    activation: str = "none",
 ) -> Tensor:
-    """``x @ W.T + bias`` of a packed layer whose distinct rows have one alpha a copy.
+    """``activation(x @ W.T * gain + bias)`` of a packed layer whose distinct rows have one alpha a copy.
 
     Args:
         x: (..., row_length) float32, float16 or bfloat16 on a CUDA device, any strides.
@@ -148,6 +107,8 @@ def tiled_linear(
         geometry: with more than one copy (``supports``).
         bias: (rows,) or None.
         planes: ``pack_planes(tile, geometry)``, kept by the caller; made here (slowly) if None.
+        gain: (rows,) float32, a factor for each output, or None.
+        activation: "none", "relu" or "gelu" (with the exact erf).
 
     Returns:
         (..., rows) in the dtype of ``x``; sums are float32.
@@ -155,27 +116,68 @@ def tiled_linear(
     Raises:
         ValueError: a shape, dtype or device that the kernel does not take; the message says what to do.
     """
-    _check(x, tile, alphas, geometry, bias)
     planes = pack_planes(tile, geometry) if planes is None else planes
-    shape = (triton.cdiv(geometry.row_length, STEP), geometry.distinct_rows, PLANE_BYTES)
-    if planes.shape != shape or planes.dtype != torch.uint8 or planes.device != x.device or not planes.is_contiguous():
-        raise ValueError(f"planes must be {shape} contiguous uint8 on {x.device}, as pack_planes makes them")
-    inputs = _aligned(x.reshape(-1, geometry.row_length))
+    return multiply(x, planes, alphas, geometry, bias, gain, activation)
+
+
+def operator(
+    x: Tensor,
+    tile: Tensor,
+    alphas: Tensor,
+    geometry: TileGeometry,
+    bias: Tensor | None = None,
+    planes: Tensor | None = None,
+    gain: Tensor | None = None,
+    activation: str = "none",
+) -> Tensor:
+    """``tiled_linear`` as one step of a graph (``tbn::triton_linear``), for torch.compile and torch.export."""
+    planes = pack_planes(tile, geometry) if planes is None else planes
+    shape = geometry.rows, geometry.row_length, geometry.p
+    out: Tensor = triton_ops.linear(x, planes, alphas, bias, gain, *shape, activation)
+    return out
+
+
+def multiply(
+    x: Tensor,
+    planes: Tensor,
+    alphas: Tensor,
+    geometry: TileGeometry,
+    bias: Tensor | None,
+    gain: Tensor | None,
+    activation: str,
+    blocks: Blocks | None = None,
+) -> Tensor:
+    """``tiled_linear`` from the planes alone; ``blocks`` are chosen here if None."""
+    check_input(x, {"planes": planes, "alphas": alphas, "bias": bias, "gain": gain})
+    check_layer(geometry, alphas, gain, bias, activation)
+    if x.dim() == 0 or x.shape[-1] != geometry.row_length:
+        raise ValueError(f"x has shape {tuple(x.shape)}, its last axis must have {geometry.row_length} entries")
+    check_planes(planes, geometry.row_length, geometry.distinct_rows, "triton_linear.pack_planes")
+    out, launches = plan(x, planes, geometry, epilogue(alphas, gain, bias, activation), blocks)
+    run(launches, x)
+    return out
+
+
+def plan(
+    x: Tensor, planes: Tensor, geometry: TileGeometry, end: Epilogue, blocks: Blocks | None
+) -> tuple[Tensor, list[Launch]]:
+    """Memory for the result, and the launches that fill it."""
     out = x.new_empty(*x.shape[:-1], geometry.rows)
     if out.numel() == 0:
-        return out
-    batch = inputs.shape[0]
-    blocks = blocks_for(x.dtype, geometry.distinct_rows, batch)
-    sign_bit, minus_one = _SIGNS[x.dtype]
-    grid = (triton.cdiv(geometry.distinct_rows, blocks.rows) * triton.cdiv(batch, blocks.batch),)
-    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
-        _kernel[grid](
-            inputs, planes, alphas, alphas if bias is None else bias.contiguous(), out,
-            batch, inputs.shape[1], geometry.distinct_rows, geometry.copies, inputs.stride(0), alphas.stride(0) if alphas.numel() > 1 else 0,
-            HAS_BIAS=bias is not None, CAST32=INTERPRETED, SIGN_BIT=sign_bit, MINUS_ONE=minus_one,
-            BLOCK_ROWS=blocks.rows, BLOCK_BATCH=blocks.batch, PLANE_BYTES=PLANE_BYTES, num_warps=blocks.warps, num_stages=blocks.stages,
-        )  # fmt: skip
-    return out
+        return out, []
+    inputs = _aligned(x.reshape(-1, geometry.row_length))
+    (batch, length), rows = inputs.shape, geometry.distinct_rows
+    blocks = blocks or blocks_for(Work("linear", x.dtype, rows, geometry.row_length, batch), x)
+    split = blocks.splits > 1
+    target = x.new_empty(blocks.splits, batch, rows, dtype=torch.float32) if split else out
+    steps = cdiv(cdiv(length, STEP), blocks.splits)
+    arguments = (*(inputs, planes, *end.pointers, target), *(batch, length, rows, geometry.copies),
+                 *(inputs.stride(0), end.alpha_stride, steps))  # fmt: skip
+    constants = {**end.constants, **operand(x.dtype, STEP), **blocks.constants(x.dtype), "SPLIT": split}
+    launches = [Launch(_kernel, blocks.grid(rows, batch), arguments, constants)]
+    if split:
+        launches.append(add_up(target, out, Places(1, geometry.rows, 1, 0), geometry, end))
+    return out, launches
 
 
 def _aligned(inputs: Tensor) -> Tensor:
@@ -186,29 +188,3 @@ def _aligned(inputs: Tensor) -> Tensor:
     padded = inputs.new_zeros(inputs.shape[0], row_length + -row_length % 16)
     padded[:, :row_length] = inputs
     return padded
-
-
-def _check(x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None) -> None:
-    if x.dtype not in _SIGNS:
-        raise ValueError(
-            f"the Triton kernel takes float32, float16 or bfloat16, not {x.dtype}; convert x, or use kernels.dispatch.linear"
-        )
-    if x.dim() == 0 or x.shape[-1] != geometry.row_length:
-        raise ValueError(f"x has shape {tuple(x.shape)}, its last axis must have {geometry.row_length} entries")
-    if not supports(geometry, alphas.numel()):
-        raise ValueError(
-            "no copies to write, or several alphas in one row; kernels.dispatch.linear takes these layers with torch"
-        )
-    if alphas.dtype != torch.float32 or alphas.numel() not in (1, geometry.p):
-        raise ValueError(f"alphas must be (1,) or ({geometry.p},) float32, got {tuple(alphas.shape)} {alphas.dtype}")
-    if bias is not None and bias.shape != (geometry.rows,):
-        raise ValueError(f"bias must be ({geometry.rows},), got {tuple(bias.shape)}")
-    if not x.is_cuda and not INTERPRETED:
-        raise ValueError(
-            f"the Triton kernel needs a CUDA device, x is on {x.device}; kernels.dispatch.linear chooses the engine by device"
-        )
-    for name, tensor in (("tile", tile), ("alphas", alphas), ("bias", bias)):
-        if tensor is not None and tensor.device != x.device:
-            raise ValueError(
-                f"{name} is on {tensor.device} but x on {x.device}; move the layer with .to({str(x.device)!r})"
-            )

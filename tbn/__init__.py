@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from tbn.artifact import load, save
     from tbn.convert import ConversionReport, TilingConfig, freeze, tile_
     from tbn.errors import TBNError
-    from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear, TiledTransposedLinear
-    from tbn.packed import PackedConv1d, PackedConv2d, PackedLinear, PackedTransposedLinear
+    from tbn.fusion import fuse
+    from tbn.layers import TiledConv1d, TiledConv2d, TiledConv3d, TiledLinear, TiledTransposedLinear
+    from tbn.packed import PackedConv1d, PackedConv2d, PackedConv3d, PackedLinear, PackedTransposedLinear
     from tbn.size import Summary, summary
 
 __version__ = "0.1.0"
@@ -21,16 +22,19 @@ __all__ = [
     "ConversionReport",
     "PackedConv1d",
     "PackedConv2d",
+    "PackedConv3d",
     "PackedLinear",
     "PackedTransposedLinear",
     "Summary",
     "TBNError",
     "TiledConv1d",
     "TiledConv2d",
+    "TiledConv3d",
     "TiledLinear",
     "TiledTransposedLinear",
     "TilingConfig",
     "freeze",
+    "fuse",
     "load",
     "save",
     "summary",
@@ -43,14 +47,17 @@ _HOME = {
     "ConversionReport": "convert",
     "TilingConfig": "convert",
     "freeze": "convert",
+    "fuse": "fusion",
     "tile_": "convert",
     "TBNError": "errors",
     "TiledConv1d": "layers",
     "TiledConv2d": "layers",
+    "TiledConv3d": "layers",
     "TiledLinear": "layers",
     "TiledTransposedLinear": "layers",
     "PackedConv1d": "packed",
     "PackedConv2d": "packed",
+    "PackedConv3d": "packed",
     "PackedLinear": "packed",
     "PackedTransposedLinear": "packed",
     "Summary": "size",

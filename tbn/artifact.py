@@ -40,8 +40,8 @@ def save(packed: nn.Module, path: str | Path) -> None:
         raise TBNError("the model has latent weights, so its file would not be small", "save tbn.freeze(model)")
     if any(isinstance(module, GraphModule) for module in packed.modules()):
         raise TBNError(
-            "a collapsed model has another architecture than its class says",
-            "save the packed model, and collapse it after loading",
+            "a collapsed or fused model has another architecture than its class says",
+            "save the packed model, and collapse or fuse it after loading",
         )
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
         raise TBNError(

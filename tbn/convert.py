@@ -121,7 +121,7 @@ class ConversionReport:
 
 
 def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool = False) -> ConversionReport:
-    """Replace the model's Linear, Conv1d and Conv2d layers by tiled ones, in place; the Conv1D of ``transformers``' GPT-2 too.
+    """Replace the model's Linear, Conv1d, Conv2d and Conv3d layers by tiled ones, in place; the Conv1D of ``transformers``' GPT-2 too.
 
     The layers' parameters become the latent weights, so a trained model can be warm-started (best with ``alpha_init="weight"``); names in the
     state dict stay. Layers that cannot be replaced, and all other weights, are left and reported (``tbn.obstacles``).
@@ -150,9 +150,7 @@ def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool 
         if is_layer(module):
             names[id(module)], modules[id(module)] = name, module
     if not modules:
-        raise TBNError(
-            f"{type(model).__name__} has no Linear, Conv1d or Conv2d layer to tile", "pass a model with such layers"
-        )
+        raise TBNError(f"{type(model).__name__} has no Linear or Conv layer to tile", "pass a model with such layers")
     for pattern in (*config.exclude, *config.per_layer):
         if not any(fnmatchcase(name, pattern) for name in names.values()):
             raise TBNError(

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
+import kernels.cpu
 import tbn.tasks
 from tbn import runs
 from tbn.batches import Split, edges
+from tbn.collapse import collapse
 from tbn.errors import TBNError
+from tbn.fusion import fuse
 from tbn.objectives import Objective
 from tbn.restore import Outputs, deployed_model, latent_model, outputs_of, task_of
 
 BATCH = 500
-ENGINES = ("latent", "packed", "triton", "onnx", "c", "board")
+ENGINES = ("latent", "packed", "native", "triton", "onnx", "c", "board")
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ def evaluate(
 
     Args:
         run: id or path of a complete run.
-        engine: "latent" (training layers), "packed" (compute-once torch), "triton" (the same on an NVIDIA GPU), "onnx" (the exported
-            ONNX file in ONNX Runtime), "c" (the generated C, compiled for this machine) or "board" (the same C on the emulated board).
+        engine: "latent" (training layers), "packed" (compute-once layers on the CPU, as ``tbn.load`` gives them), "native" (the same collapsed and
+            fused, with the C kernel), "triton" (on an NVIDIA GPU), "onnx" (the exported ONNX file in ONNX Runtime), "c" (the generated C,
+            compiled for this machine) or "board" (the same C on the emulated board).
         limit: only the first so many test inputs.
         progress: called with (fraction, message) where an engine is slow.
 
@@ -85,13 +89,15 @@ def evaluate(
     task = task_of(found)
     keeps = (found.path / "model.safetensors").is_file()
     reference = "latent" if keeps else "packed"
-    if engine in ("packed", "triton") and not found.config["p"]:
+    if engine in ("packed", "native", "triton") and not found.config["p"]:
         raise TBNError(
             f"run {found.id!r} is full precision: there is nothing packed in it",
             "use --engine latent, onnx, c or board",
         )
     if engine == "triton" and not torch.cuda.is_available():
         raise TBNError("the triton engine needs an NVIDIA GPU, and this machine has none", "use --engine packed")
+    if engine == "native" and (status := kernels.cpu.status()).partition(":")[0] in ("torch", "none"):
+        raise TBNError(f"the native engine needs the C kernel, and there is none: {status}", "use --engine packed")
     counted: list[float] = []
     outputs = _outputs(found, engine, task, limit, progress, counted)
     expected = None if engine == reference else _outputs(found, reference, task, limit)
@@ -151,6 +157,8 @@ def _outputs(
             model: torch.nn.Module = runtime_model(run, task)
         else:
             model = latent_model(run) if engine == "latent" else deployed_model(run)
+            if engine == "native":
+                model = fuse(collapse(model)[0])
         yield from outputs_of(model, task, limit, "cuda" if engine == "triton" else "cpu", BATCH)
         return
     yield from np.split(logits, edges(len(logits), BATCH)[1:-1])

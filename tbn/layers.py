@@ -1,4 +1,4 @@
-"""Layers that train a tile: torch's Linear, Conv1d and Conv2d with latent weights and a tiled forward (METHOD: arXiv 2407.12075, figure 3).
+"""Layers that train a tile: torch's Linear, Conv1d, Conv2d and Conv3d with latent weights and a tiled forward (METHOD: arXiv 2407.12075, figure 3).
 
 Each is its torch parent with the same arguments, parameters and shapes, plus ``p``, ``alpha``, ``alpha_source`` and ``alpha_init``; only the
 weight that the forward multiplies with differs. A state dict has the parent's names plus ``alpha_source`` where the alphas have a source of
@@ -137,7 +137,7 @@ class TiledLinear(TiledLayer, nn.Linear):
 
 
 class _TiledConv(TiledLayer):
-    """What the convolutions share; mixed in before ``nn.Conv1d`` or ``nn.Conv2d``, which takes all other arguments."""
+    """What the convolutions share; mixed in before ``nn.Conv1d``, ``nn.Conv2d`` or ``nn.Conv3d``, which takes all other arguments."""
 
     def __init__(
         self,
@@ -167,6 +167,13 @@ class TiledConv2d(_TiledConv, nn.Conv2d):
     """``torch.nn.Conv2d`` with a tiled weight; takes all of its arguments.
 
     Shapes: input (batch, in_channels, height, width); latent ``weight`` (out_channels, in_channels / groups, kernel, kernel).
+    """
+
+
+class TiledConv3d(_TiledConv, nn.Conv3d):
+    """``torch.nn.Conv3d`` with a tiled weight; takes all of its arguments.
+
+    Shapes: input (batch, in_channels, depth, height, width); latent ``weight`` (out_channels, in_channels / groups, kernel, kernel, kernel).
     """
 
 
@@ -210,7 +217,8 @@ class TiledTransposedLinear(TiledLayer):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}{super().extra_repr()}"
 
 
-DENSE = (nn.Linear, nn.Conv1d, nn.Conv2d)
+CONVOLUTIONS: dict[int, type[_TiledConv]] = {1: TiledConv1d, 2: TiledConv2d, 3: TiledConv3d}  # by axes of space
+DENSE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def is_transposed(layer: nn.Module) -> bool:
@@ -222,7 +230,7 @@ def is_transposed(layer: nn.Module) -> bool:
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether a module is a layer that can be tiled or is: linear or a convolution in one or two dimensions."""
+    """Whether a module is a layer that can be tiled or is: linear or a convolution."""
     return isinstance(module, DENSE) or is_transposed(module)
 
 
@@ -233,7 +241,7 @@ def tiled_from(
     whatever else was set on the layer.
 
     Args:
-        layer: exactly an ``nn.Linear``, ``nn.Conv1d``, ``nn.Conv2d`` or the transposed linear layer of ``transformers``.
+        layer: exactly an ``nn.Linear``, ``nn.Conv1d``, ``nn.Conv2d``, ``nn.Conv3d`` or the transposed linear layer of ``transformers``.
     """
     with torch.device("meta"):
         if is_transposed(layer):
@@ -245,8 +253,7 @@ def tiled_from(
             )
         else:
             conv = cast("nn.Conv2d", layer)
-            kind = TiledConv1d if isinstance(layer, nn.Conv1d) else TiledConv2d
-            twin = kind(
+            twin = CONVOLUTIONS[len(conv.kernel_size)](
                 conv.in_channels,
                 conv.out_channels,
                 conv.kernel_size,

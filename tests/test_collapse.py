@@ -593,6 +593,6 @@ def test_a_bare_layer():
 
 def test_a_collapsed_model_is_not_saved_as_what_it_was(tmp_path):
     model, _ = collapse(packed(two(nn.ReLU())))
-    with pytest.raises(TBNError, match="collapsed model has another architecture.*save the packed model"):
+    with pytest.raises(TBNError, match="collapsed or fused model has another architecture.*save the packed model"):
         tbn.save(model, tmp_path / "model.safetensors")
     assert not (tmp_path / "model.safetensors").exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kernels.cpu.engine import engine
 from tbn import TBNError, runs
 from tbn.evaluate import evaluate
 from tbn.restore import deployed_model, latent_model, logits_of, task_of
@@ -18,6 +19,24 @@ def test_packed_equals_latent(trained, kind):
     assert (
         found.score == runs.Run(trained[kind]).result["metrics"]["accuracy"] == evaluate(trained[kind], "latent").score
     )
+
+
+@pytest.mark.parametrize("kind", ["tiled", "binary", "cnn"])
+def test_native_equals_latent(trained, kind):
+    found = evaluate(trained[kind], "native")
+    assert found.max_relative_difference < 1e-5 and found.reference == "latent"
+    assert found.score == runs.Run(trained[kind]).result["metrics"]["accuracy"]
+
+
+def test_no_native_kernel_here(trained, monkeypatch):
+    monkeypatch.setenv("TBN_CPU", "torch")
+    engine.cache_clear()
+    with pytest.raises(
+        TBNError, match="needs the C kernel, and there is none: torch: forced by TBN_CPU; use --engine packed"
+    ):
+        evaluate(trained["tiled"], "native")
+    monkeypatch.undo()
+    engine.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["tiled", "binary", "cnn", "fp32"])

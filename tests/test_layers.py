@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from tbn.layers import TiledConv1d, TiledConv2d, TiledLinear, TiledTransposedLinear, tiled_from
+from tbn.layers import TiledConv1d, TiledConv2d, TiledConv3d, TiledLinear, TiledTransposedLinear, tiled_from
 from tests import naive
 
 
@@ -30,7 +30,12 @@ def test_conv2d_equals_the_loops(stride, padding, dilation, groups):
 def test_convolutions_are_torchs_with_the_tiled_weight(padding_mode, padding):
     one = TiledConv1d(4, 6, 5, padding=padding, padding_mode=padding_mode, p=3)
     two = TiledConv2d(4, 6, (3, 5), padding=(1, 2) if padding == 2 else padding, padding_mode=padding_mode, p=3)
-    for layer, kind, x in ((one, nn.Conv1d, torch.randn(2, 4, 9)), (two, nn.Conv2d, torch.randn(2, 4, 9, 8))):
+    three = TiledConv3d(4, 6, (1, 3, 3), padding=(0, 1, 2) if padding == 2 else padding, padding_mode=padding_mode, p=3)
+    for layer, kind, x in (
+        (one, nn.Conv1d, torch.randn(2, 4, 9)),
+        (two, nn.Conv2d, torch.randn(2, 4, 9, 8)),
+        (three, nn.Conv3d, torch.randn(2, 4, 3, 5, 6)),
+    ):
         twin = kind(4, 6, layer.kernel_size, padding=layer.padding, padding_mode=padding_mode)
         twin.load_state_dict({"weight": layer.tiled_weight.detach(), "bias": layer.bias})
         torch.testing.assert_close(layer(x), twin(x))
@@ -80,6 +85,7 @@ KINDS = [
     (TiledTransposedLinear, (400, 300)),
     (TiledConv2d, (40, 30, 3)),
     (TiledConv1d, (80, 30, 5)),
+    (TiledConv3d, (40, 15, 2)),
 ]
 
 

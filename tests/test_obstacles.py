@@ -174,7 +174,7 @@ def test_other_kinds_of_layers_are_named() -> None:
             self.tied = nn.ModuleList([nn.Embedding(5, 8), nn.Embedding(5, 8)])
             self.tied[1].weight = self.tied[0].weight
             self.rest = nn.ModuleDict(
-                {"up": nn.ConvTranspose2d(4, 4, 2), "volume": nn.Conv3d(2, 2, 3), "gru": nn.GRU(4, 4), "rnn": nn.RNN(4, 4)}
+                {"up": nn.ConvTranspose2d(4, 4, 2), "volume": nn.ConvTranspose3d(2, 2, 3), "gru": nn.GRU(4, 4), "rnn": nn.RNN(4, 4)}
             )  # fmt: skip
             self.attend = nn.MultiheadAttention(8, 2, kdim=4, vdim=4)
             self.fc, self.head = nn.Linear(8, 8), nn.Linear(8, 2)
@@ -183,7 +183,7 @@ def test_other_kinds_of_layers_are_named() -> None:
         "mix": "a parameter of Own",
         "tied.0.weight": "a parameter of Embedding",
         "rest.up.weight": "a parameter of ConvTranspose2d",
-        "rest.volume.weight": "a parameter of Conv3d",
+        "rest.volume.weight": "a parameter of ConvTranspose3d",
         "rest.gru.weight_ih_l0": "a parameter of GRU",
         "rest.gru.weight_hh_l0": "a parameter of GRU",
         "rest.rnn.weight_ih_l0": "a parameter of RNN",

@@ -1,4 +1,5 @@
-"""The native CPU kernel of the tiled linear layer: C, built at first use. ``kernels.dispatch`` calls it; ``status`` says what runs here."""
+"""The native CPU kernels of tiled linear layers and convolutions: C, built at first use. ``kernels.dispatch`` calls them; ``status`` says what runs
+here."""
 
 from kernels.cpu.engine import status
 

@@ -1,4 +1,4 @@
-"""Compile the native CPU kernel at its first use and keep it in the user's cache.
+"""Compile the native CPU kernels at their first use and keep them in the user's cache.
 
 Any C compiler will do: the machine's, or the one in the ziglang wheel (the ``firmware`` extra). The library's name holds a hash of source,
 compiler, flags and platform, so that another version or another machine with the same home gets its own; the code is for every CPU of the
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from kernels.machine import compilers
 
-SOURCE = Path(__file__).with_name("linear.c")
+SOURCES = sorted(Path(__file__).parent.glob("*.[ch]"))  # one library of all of them
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-shared", *(() if os.name == "nt" else ("-fPIC",)))
 BUILD_SECONDS = 300.0
 
@@ -53,8 +53,8 @@ def library() -> tuple[Path, str]:
 
 def _built(compiler: list[str]) -> Path:
     folder = cache_folder()
-    text = "\0".join([*compiler, *FLAGS, sys.platform, platform.machine()]).encode() + SOURCE.read_bytes()
-    path = folder / f"linear-{hashlib.sha256(text).hexdigest()[:16]}.{'dll' if os.name == 'nt' else 'so'}"
+    text = "\0".join([*compiler, *FLAGS, sys.platform, platform.machine(), *(path.read_text() for path in SOURCES)])
+    path = folder / f"tbn-{hashlib.sha256(text.encode()).hexdigest()[:16]}.{'dll' if os.name == 'nt' else 'so'}"
     if path.is_file():
         return path
     try:
@@ -74,10 +74,11 @@ def _built(compiler: list[str]) -> Path:
 def _compile(compiler: list[str], path: Path) -> None:
     fresh = path.with_suffix(f".{os.getpid()}")
     try:
-        done = _run([*compiler, *FLAGS, str(SOURCE), "-o", str(fresh)], path.parent)
+        sources = [str(source) for source in SOURCES if source.suffix == ".c"]
+        done = _run([*compiler, *FLAGS, *sources, "-o", str(fresh)], path.parent)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
-            raise BuildError(f"{compiler[0]} cannot compile {SOURCE.name}: {first or 'no reason given'}")
+            raise BuildError(f"{compiler[0]} cannot compile the CPU kernels: {first or 'no reason given'}")
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)

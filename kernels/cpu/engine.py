@@ -1,7 +1,8 @@
-"""Which version of the native CPU kernel runs here, and why: chosen once, at the first layer that could use it.
+"""Which version of the native CPU kernels runs here, and why: chosen once, at the first layer that could use it.
 
-The widest of avx512, avx2 and portable that the CPU has. Where the kernel cannot be built, torch does the work and one line of the log says
-so. ``TBN_CPU=avx512|avx2|portable|torch`` in the environment forces a version; one that is not to be had is then an error.
+The widest of avx512, avx2 and portable that the CPU has. Where the kernels cannot be built, torch does the work and one line of the log says
+so. ``TBN_CPU=avx512|avx2|portable|torch`` in the environment forces a version; one that is not to be had is then an error. ``TBN_CPU=int8``
+lets linear layers round their inputs to 8 bits (``int8.c``), which is never done unasked.
 """
 
 from __future__ import annotations
@@ -19,16 +20,27 @@ from kernels.cpu.build import BuildError, library
 from kernels.machine import cpu_name
 
 VERSIONS = ("avx512", "avx2", "portable")
-_ARGUMENTS = [ctypes.c_void_p] * 5 + [ctypes.c_int64] * 7  # of tbn_cpu_linear_* in linear.c
+_LINEAR = [ctypes.c_void_p] * 6 + [ctypes.c_int64] * 9  # arguments of tbn_cpu_linear in linear.c
+_CONV = [ctypes.c_void_p] * 8 + [ctypes.c_int64] * 2  # arguments of tbn_cpu_conv in conv.c
 
 
 class Engine(NamedTuple):
-    """The choice: "avx512", "avx2", "portable" or "torch"; whether TBN_CPU made it; the C function (None for torch); why, in words."""
+    """The choice.
+
+    Attributes:
+        name: "avx512", "avx2", "portable", "int8" or "torch".
+        forced: whether TBN_CPU made it.
+        reason: why, in words.
+        lut: address of the version, the first argument of the C functions; 0 for torch.
+        linear, conv: the C functions; None for torch.
+    """
 
     name: str
     forced: bool
-    function: Callable[..., Any] | None
     reason: str
+    lut: int = 0
+    linear: Callable[..., Any] | None = None
+    conv: Callable[..., Any] | None = None
 
 
 def versions() -> tuple[str, ...]:
@@ -39,37 +51,43 @@ def versions() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
-    """The choice for this process; builds the kernel if it is not in the cache.
+    """The choice for this process; builds the kernels if they are not in the cache.
 
     Raises:
         ValueError: TBN_CPU is not one of its words.
         RuntimeError: TBN_CPU forces a version that the CPU has not, or that cannot be built.
     """
     forced = os.environ.get("TBN_CPU", "")
-    if forced not in ("", "torch", *VERSIONS):
-        raise ValueError(f"TBN_CPU={forced!r} in the environment: say avx512, avx2, portable or torch, or unset it")
+    if forced not in ("", "int8", "torch", *VERSIONS):
+        raise ValueError(
+            f"TBN_CPU={forced!r} in the environment: say avx512, avx2, portable, int8 or torch, or unset it"
+        )
     if forced == "torch":
-        return Engine("torch", True, None, "forced by TBN_CPU")
-    if forced and forced not in versions():
+        return Engine("torch", True, "forced by TBN_CPU")
+    if forced in VERSIONS and forced not in versions():
         raise RuntimeError(f"TBN_CPU={forced}, but {cpu_name()} cannot run it; say {versions()[0]}, or unset it")
     name = forced or versions()[0]
     try:
         path, compiler = library()
-        function = getattr(ctypes.CDLL(str(path)), f"tbn_cpu_linear_{name}")
+        found = ctypes.CDLL(str(path))
+        lut = getattr(found, f"tbn_cpu_{versions()[0] if name == 'int8' else name}")
+        linear, conv = found.tbn_cpu_int8 if name == "int8" else found.tbn_cpu_linear, found.tbn_cpu_conv
     except (BuildError, OSError, AttributeError) as error:
         if forced:
-            raise RuntimeError(f"TBN_CPU={forced}, but the native CPU kernel is missing: {error}") from error
+            raise RuntimeError(f"TBN_CPU={forced}, but the native CPU kernels are missing: {error}") from error
         logging.getLogger(__name__).warning(
-            "packed layers run on torch, not on the faster native CPU kernel: %s", error
+            "packed layers run on torch, not on the faster native CPU kernels: %s", error
         )
-        return Engine("torch", False, None, str(error))
-    function.argtypes, function.restype = _ARGUMENTS, None
+        return Engine("torch", False, str(error))
+    lut.argtypes, lut.restype = [], ctypes.c_void_p
+    linear.argtypes, linear.restype = _LINEAR, None
+    conv.argtypes, conv.restype = _CONV, None
     why = "forced by TBN_CPU" if forced else "the best that this CPU can run"
-    return Engine(name, bool(forced), function, f"{why}; {path}, built with {compiler}")
+    return Engine(name, bool(forced), f"{why}; {path}, built with {compiler}", lut(), linear, conv)
 
 
 def status() -> str:
-    """One line: which version linear layers run on, and why; builds the kernel if it is not in the cache. A wrong TBN_CPU is told, not raised."""
+    """One line: which version packed layers run on, and why; builds the kernels if they are not in the cache. A wrong TBN_CPU is told, not raised."""
     try:
         found = engine()
     except (ValueError, RuntimeError) as error:

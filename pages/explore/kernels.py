@@ -1,72 +1,84 @@
-"""Kernels: measured speed beside the usual layers, with the machine and the date; what was not measured says so."""
+"""Kernels: measured speed beside what people would use instead, with machine, date and unit; what was not measured says so."""
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts import data, words
-from tbn import charts, kernel_charts
+from pages.parts import data
+from pages.parts import kernels_panel as panel
+from tbn import kernel_charts
 
-KINDS = {"cpu": "CPU", "cuda": "GPU (CUDA)"}
-COLUMNS = {
-    "engine": "Engine",
-    "m": st.column_config.NumberColumn("Rows m", format="localized"),
-    "n": st.column_config.NumberColumn("Row length n", format="localized"),
-    "batch": "Batch",
-    "p": "p",
-    "median_us": st.column_config.NumberColumn("Median (us)", format="%.1f"),
-    "baseline": "Baseline",
-    "baseline_us": st.column_config.NumberColumn("Baseline (us)", format="%.1f"),
-    "ratio": st.column_config.NumberColumn("Times as fast", format="%.2f"),
-    "repeats": "Repeats",
-}
-
-records = data.kernel_records()
-head = st.container(horizontal=True, vertical_alignment="bottom")
-kind = (
-    head.segmented_control(
-        "Device", list(KINDS.values()), default=KINDS["cpu"], required=True, key="device", bind="query-params"
-    )
-    or KINDS["cpu"]
-)
-device = next(name for name, label in KINDS.items() if label == kind)
-of_device = [record for record in records if record["device"] == device]
-command = f"python -m kernels.bench --device {device}"
+DEVICES = {"cpu": "CPU", "cuda": "GPU (CUDA)"}
+OPS = {"linear": "linear", "conv": "convolution", "mlp": "ViT-B perceptron"}
+records = [record for record in data.kernel_records() if record.get("kind") in ("kernels", "models")]
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    device = panel.choose("Device", list(DEVICES), "cpu", "device", DEVICES.get)
+    of_device = [record for record in records if record["device"] == device and record["kind"] == "kernels"]
+    if of_device:
+        record = panel.record_box(of_device, "machine")
+command = f"python -m kernels.bench {'cpu' if device == 'cpu' else 'gpu'}"
 if not of_device:
     st.info(
-        f"**{kind}: not measured here.** There is no record in `kernels/results`. On a machine that has one, this measures it:",
+        f"**{DEVICES[device]}: not measured yet.** There is no record in `kernels/results`. This measures a machine that has one:",
         icon=":material/timer_off:",
     )
     st.code(command, language="bash")
-    st.stop()
-
-machines = {f"{record['machine']}, {record['threads']} threads ({record['file']})": record for record in of_device}
-with head:
-    machine = st.selectbox("Machine", list(machines), key="machine", bind="query-params", width=420)
-    rows = pd.DataFrame(machines[machine]["rows"])
-    batches = sorted(rows["batch"].unique().tolist())
-    default = 64 if 64 in batches else batches[0]
-    batch = (
-        st.segmented_control("Batch", batches, default=default, required=True, key="batch", bind="query-params")
-        or default
-    )
-    types = sorted(rows["dtype"].unique()) if "dtype" in rows else []
-    if len(types) > 1:
-        dtype = (
-            st.segmented_control("Type", types, default=types[0], required=True, key="dtype", bind="query-params")
-            or types[0]
+    if device == "cuda":
+        panel.compiled()
+else:
+    st.subheader("One layer", anchor=False)
+    rows = pd.DataFrame(record["rows"])
+    rows["layer"] = [f"{OPS[op]} {shape}" for op, shape in zip(rows["op"], rows["shape"], strict=True)]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer = st.selectbox("Layer", list(rows["layer"].unique()), key="layer", bind="query-params", width=300)
+        rows = rows[rows["layer"] == layer]
+        batch = panel.choose(
+            "Batch" if "perceptron" not in layer else "Tokens", sorted(rows["batch"].unique().tolist()), 64, "batch"
         )
-        rows = rows[rows["dtype"] == dtype]
-record = machines[machine]
-shown = rows[rows["batch"] == batch]
-st.markdown(f"**{words.escape(record['machine'])}**  \n{words.escape(kernel_charts.kernel_source(record))}")
-figure = kernel_charts.kernel_ratios({**record, "rows": shown.to_dict("records")})
-st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="ratios")
-st.caption(
-    "Longer is faster; the dotted line is the dense layer in the same run. *compute-once* multiplies only the distinct rows and writes p scaled "
-    "copies; *memory-only* unpacks the whole weight at every call. Every answer was checked against the reference before it was timed."
-)
-with st.expander(f"All {len(rows)} rows", icon=":material/table:"):
-    st.dataframe(rows, column_order=list(COLUMNS), column_config=COLUMNS, hide_index=True, alt="The measured rows")
-for missing in record.get("not_measured", []):
-    st.caption(f"Not measured here: {words.escape(missing)}.")
-st.code(record.get("command", command), language="bash")
+        rows = rows[rows["batch"] == batch]
+        if rows["timing"].nunique() > 1:
+            timing = panel.choose("Timing", list(rows["timing"].unique()), None, "timing")
+            rows = rows[rows["timing"] == timing]
+        p = panel.choose("p", sorted(int(p) for p in rows["p"].dropna().unique()), 4, "p")
+        shown = rows[rows["p"].isna() | (rows["p"] == p) | rows["engine"].str.startswith("memory-only")]
+    panel.where(record, f"; {shown['timing'].iloc[0]}")
+    panel.draw(kernel_charts.engine_times(record, shown.to_dict("records")), "engines")
+    st.caption(panel.LAYER_TEXT.format(shown["baseline"].iloc[0]))
+    with st.expander(f"All {len(rows)} rows", icon=":material/table:"):
+        st.dataframe(
+            rows,
+            column_order=panel.ROW,
+            column_config=panel.COLUMNS,
+            hide_index=True,
+            alt="The measured rows of this layer",
+        )
+    panel.missing(record, command)
+
+networks = [record for record in records if record["device"] == device and record["kind"] == "models"]
+if networks:
+    st.subheader("Whole networks", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        record = panel.record_box(networks, "networks")
+        frame = pd.DataFrame(record["rows"])
+        batch = panel.choose("Batch", sorted(frame["batch"].unique().tolist()), 1, "inputs")
+        p = panel.choose("p", sorted(frame["p"].unique().tolist()), 4, "factor")
+    shown = frame[(frame["batch"] == batch) & (frame["p"] == p)]
+    panel.where(record)
+    panel.draw(kernel_charts.model_ratios(record, shown.to_dict("records")), "networks_ratios")
+    st.caption(panel.NETWORK_TEXT)
+    if record.get("where_time_goes"):
+        panel.draw(kernel_charts.where_time_goes(record), "where")
+    with st.expander("Rows, bytes and peak memory", icon=":material/table:"):
+        st.dataframe(
+            shown,
+            column_order=panel.MODEL_ROW,
+            column_config=panel.COLUMNS,
+            hide_index=True,
+            alt="The measured rows of whole networks",
+        )
+        st.dataframe(
+            pd.json_normalize([{"network": name, **facts} for name, facts in record["models"].items()]),
+            hide_index=True,
+            alt="Sizes",
+        )
+        st.caption(panel.MEMORY_TEXT)
+    panel.missing(record, "python -m tbn.speed")

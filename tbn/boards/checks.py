@@ -1,4 +1,4 @@
-"""Is this computer ready to build and flash? Each check with its fix. Nothing here asks the network."""
+"""Is this computer ready to build and flash, and what do packed layers run on? Each check with its fix. Nothing here asks the network."""
 
 import os
 import shutil
@@ -36,7 +36,8 @@ class Check:
 
 def doctor() -> tuple[Check, ...]:
     """All checks; the computer is ready for the emulated board when those that are needed are ok."""
-    return (*(_package(name) for name in NEEDED.values()), _compiler(), _project(), _cache(), _space(), _serial())
+    packages = (_package(name) for name in NEEDED.values())
+    return (*packages, _compiler(), _project(), _cache(), _space(), _serial(), _cpu_kernel())
 
 
 def _package(name: str) -> Check:
@@ -114,6 +115,21 @@ def _serial() -> Check:
         )
     names = ", ".join(f"{port.device} ({' or '.join(port.boards) or port.usb_id})" for port in found)
     return Check("serial ports", True, names or "no USB serial port; the emulated board needs none", needed=False)
+
+
+def _cpu_kernel() -> Check:
+    """Not for boards: which version of the C kernel packed layers run on here; built if it is not in the cache."""
+    from kernels.cpu import status
+
+    text = status()
+    missing = text.startswith(("none:", "torch:")) and "forced" not in text
+    return Check(
+        "CPU kernel",
+        not missing,
+        text,
+        "see its reason; without it packed layers run on torch, slower" * missing,
+        needed=False,
+    )
 
 
 def _group(device: str) -> str:

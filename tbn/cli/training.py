@@ -175,7 +175,7 @@ def _arguments(option: str, items: list[str]) -> dict[str, Any]:
 @app.command("eval")
 def evaluate(
     run: RunName,
-    engine: Annotated[str, typer.Option(help="latent, packed, triton, onnx, c or board.")] = "packed",
+    engine: Annotated[str, typer.Option(help="latent, packed, native, triton, onnx, c or board.")] = "packed",
     limit: Annotated[int | None, typer.Option(help="Only the first so many test inputs.")] = None,
     runs_folder: Runs = None,
     as_json: Json = False,

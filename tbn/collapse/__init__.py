@@ -20,7 +20,7 @@ from torch import fx, nn
 from tbn.collapse.factors import dense_macs, macs
 from tbn.collapse.report import CollapseReport, CollapseRow
 from tbn.collapse.rewrite import Replicate, rewrite
-from tbn.collapse.tracing import Untraceable, trace
+from tbn.collapse.tracing import Descent
 from tbn.collapse.walk import is_tiled, plan
 from tbn.errors import TBNError
 from tbn.layers import TiledLayer
@@ -42,7 +42,7 @@ def collapse(packed: nn.Module) -> tuple[nn.Module, CollapseReport]:
         the collapsed model and the report: collapsed or refused, a row a producer, each refusal with its reason.
 
     Raises:
-        TBNError: the model is not packed or not in eval mode.
+        TBNError: the model is not packed or not in eval mode, or it is fused already.
     """
     modules = list(packed.modules())
     if any(isinstance(module, TiledLayer) for module in modules):
@@ -56,8 +56,12 @@ def collapse(packed: nn.Module) -> tuple[nn.Module, CollapseReport]:
         )
     if any(module.training for module in modules):
         raise TBNError("the model is in training mode, and its copies are equal in eval mode only", "call model.eval()")
+    if any(module.fused for module in modules if isinstance(module, PackedLayer)):
+        raise TBNError(
+            "the model is fused: what comes behind its layers is hidden in them", "fuse(collapse(packed)[0])"
+        )
     work = _Work()
-    model = work.region(copy.deepcopy(packed), "", "")
+    model = work.region(copy.deepcopy(packed))
     report = CollapseReport(
         rows=tuple(work.rows),
         macs_dense=sum(map(dense_macs, modules)),
@@ -74,55 +78,22 @@ def _bytes(model: nn.Module) -> int:
     return sum({id(tensor): tensor.nbytes for tensor in model.state_dict(keep_vars=True).values()}.values())
 
 
-CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # no forward of their own to trace
-
-
 NOTHING = "no layer takes it in"
 
 
-class _Work:
-    """Goes down the modules to those that can be traced.
-
-    A ``Sequential`` below a forward that cannot be traced is left as it is: that forward may loop over its layers.
-    """
+class _Work(Descent):
+    """Collapses what can be traced, and writes a row for each producer."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rows: list[CollapseRow] = []
-        self.untraced: list[str] = []
-        self.done: dict[int, nn.Module] = {}
 
-    def region(self, module: nn.Module, name: str, above: str) -> nn.Module:
-        """The module collapsed, or itself; ``above`` says why the forward that calls it was not traced."""
-        if id(module) not in self.done:
-            self.done[id(module)] = self._region(module, name, above)
-        return self.done[id(module)]
+    def alone(self, layer: PackedLayer, name: str, above: str) -> None:
+        if is_tiled(layer):
+            cost, distinct = macs(layer), layer.outputs // layer.geometry.copies
+            self.rows.append(CollapseRow(name, layer.outputs, distinct, (), cost, cost, above or NOTHING))
 
-    def _region(self, module: nn.Module, name: str, above: str) -> nn.Module:
-        if not any(is_tiled(part) for part in module.modules()):
-            return module
-        if isinstance(module, PackedLayer):
-            cost = macs(module)
-            self.rows.append(
-                CollapseRow(
-                    name, module.outputs, module.outputs // module.geometry.copies, (), cost, cost, above or NOTHING
-                )
-            )
-            return module
-        if type(module) not in CONTAINERS or (type(module) is nn.Sequential and not above):
-            try:
-                graph = trace(module)
-            except Untraceable as error:
-                what = f"{type(module).__name__}{f' {name!r}' if name else ''}"
-                self.untraced.append(f"{what}: {error}")
-                above = f"the forward of {what} cannot be traced"
-            else:
-                return self._traced(module, graph, name)
-        for child_name, child in list(module._modules.items()):
-            if child is not None:
-                module._modules[child_name] = self.region(child, f"{name}.{child_name}" if name else child_name, above)
-        return module
-
-    def _traced(self, module: nn.Module, graph: fx.Graph, name: str) -> nn.Module:
+    def traced(self, module: nn.Module, graph: fx.Graph, name: str) -> nn.Module:
         found = plan(graph, dict(module.named_modules(remove_duplicate=False)))
         layers = {node: module.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"}
         names = {node: f"{name}.{node.target}" if name else str(node.target) for node in layers}

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
+from kernels.dispatch import ACTIVATIONS
 from tbn.collapse.copies import Copies
 from tbn.collapse.factors import Factors, space
 from tbn.collapse.norms import Affine, map_of, narrowed, set_parameter
@@ -17,11 +18,11 @@ CONVOLUTION = ("kernel_size", "stride", "padding", "dilation", "groups", "paddin
 
 
 class Replicate(nn.Module):
-    """A layer with R outputs, and then its g copies: ``out[i*R + j] = scales[i] * layer(x)[j] + bias[i*R + j]``.
+    """A layer with R outputs, and then its g copies: ``out[i*R + j] = activation(scales[i, j] * layer(x)[j] + bias[i*R + j])``.
 
     Args:
         layer: without bias.
-        scales: (g,).
+        scales: (g, 1), or (g, R) where a norm was folded in.
         bias: (g R,) or None.
         tail: axes behind the channels.
     """
@@ -31,15 +32,15 @@ class Replicate(nn.Module):
 
     def __init__(self, layer: nn.Module, scales: Tensor, bias: Tensor | None, tail: int) -> None:
         super().__init__()
-        self.layer, self.tail = layer, tail
+        self.layer, self.tail, self.activation = layer, tail, "none"
         self.register_buffer("scales", scales)
         self.register_buffer("bias", bias)
 
     def forward(self, input: Tensor) -> Tensor:
         axis, behind = -1 - self.tail, (1,) * self.tail
-        out: Tensor = self.layer(input).unsqueeze(axis - 1) * self.scales.reshape(-1, 1, *behind)
+        out: Tensor = self.layer(input).unsqueeze(axis - 1) * self.scales.reshape(*self.scales.shape, *behind)
         out = out.flatten(axis - 1, axis)
-        return out if self.bias is None else out + self.bias.reshape(-1, *behind)
+        return ACTIVATIONS[self.activation](out if self.bias is None else out + self.bias.reshape(-1, *behind))
 
 
 @torch.no_grad()
@@ -59,12 +60,12 @@ def rewrite(root: nn.Module, graph: fx.Graph, plan: Plan) -> fx.GraphModule:
             new, ending = _contracted(module, plan, node), "contracted"
         else:
             new, ending = _distinct(cast("PackedLayer", module), plan.factors[node], plan.affine[node]), "distinct"
-        node.target = _place(root, f"{node.target}_{ending}", new)
+        node.target = place(root, f"{node.target}_{ending}", new)
     graph.lint()
     return fx.GraphModule(root, graph, type(root).__name__).eval()
 
 
-def _place(root: nn.Module, name: str, module: nn.Module) -> str:
+def place(root: nn.Module, name: str, module: nn.Module) -> str:
     """Puts a module under a name that is free, and gives that name: a norm that is called twice is replaced twice."""
     above, _, last = name.rpartition(".")
     parent = root.get_submodule(above)
@@ -132,7 +133,7 @@ def _contracted(module: Any, plan: Plan, node: fx.Node) -> nn.Module:
     if has_bias:
         set_parameter(layer, "bias", bias)
     if copies > 1:
-        layer = Replicate(layer, own.scales.float(), bias.float() if bool(bias.any()) else None, space(module))
+        layer = Replicate(layer, own.scales.float()[:, None], bias.float() if bool(bias.any()) else None, space(module))
     return layer.to(_like(module))
 
 

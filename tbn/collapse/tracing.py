@@ -1,4 +1,4 @@
-"""A module's forward as a graph (torch.fx), with the layers that are collapsed as its leaves."""
+"""A module's forward as a graph (torch.fx), with the packed layers as its leaves; and the way down to the forwards that have one."""
 
 from __future__ import annotations
 
@@ -29,12 +29,64 @@ def trace(module: nn.Module) -> fx.Graph:
     """
     if not is_plain(module):
         raise Untraceable("it has forward hooks, or a forward of its own")
+    if isinstance(module, fx.GraphModule):
+        return copy.deepcopy(module.graph)
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     try:
         return _Tracer().trace(copy.deepcopy(module, dict(shared)))  # a forward may keep what it sees on the module
     except Exception as error:  # the model's own code runs here: anything can be raised
         lines = str(error).strip().splitlines()
         raise Untraceable(f"{type(error).__name__}{': ' + lines[0] if lines else ''}") from error
+
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # no forward of their own to trace
+
+
+class Descent:
+    """Goes down the modules of a model to those that can be traced, and puts what ``traced`` makes of them in their place.
+
+    A ``Sequential`` below a forward that cannot be traced is left as it is: that forward may loop over its layers.
+
+    Attributes:
+        untraced: modules whose forward has no graph, and why.
+    """
+
+    def __init__(self) -> None:
+        self.untraced: list[str] = []
+        self._done: dict[int, nn.Module] = {}
+
+    def traced(self, module: nn.Module, graph: fx.Graph, name: str) -> nn.Module:
+        """What takes the place of a module that has a graph; ``name`` is its path in the model."""
+        raise NotImplementedError
+
+    def alone(self, layer: PackedLayer, name: str, above: str) -> None:
+        """A packed layer whose caller has no graph; ``above`` says why."""
+
+    def region(self, module: nn.Module, name: str = "", above: str = "") -> nn.Module:
+        """The module worked on, or itself; ``above`` says why the forward that calls it was not traced."""
+        if id(module) not in self._done:
+            self._done[id(module)] = self._region(module, name, above)
+        return self._done[id(module)]
+
+    def _region(self, module: nn.Module, name: str, above: str) -> nn.Module:
+        if not any(isinstance(part, PackedLayer) for part in module.modules()):
+            return module
+        if isinstance(module, PackedLayer):
+            self.alone(module, name, above)
+            return module
+        if type(module) not in CONTAINERS or (type(module) is nn.Sequential and not above):
+            try:
+                graph = trace(module)
+            except Untraceable as error:
+                what = f"{type(module).__name__}{f' {name!r}' if name else ''}"
+                self.untraced.append(f"{what}: {error}")
+                above = f"the forward of {what} cannot be traced"
+            else:
+                return self.traced(module, graph, name)
+        for child_name, child in list(module._modules.items()):
+            if child is not None:
+                module._modules[child_name] = self.region(child, f"{name}.{child_name}" if name else child_name, above)
+        return module
 
 
 class _Tracer(fx.Tracer):

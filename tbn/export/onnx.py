@@ -25,6 +25,7 @@ from tbn.errors import TBNError
 from tbn.export.onnx_layers import RecognisedForms, unpacking
 from tbn.export.run import cache_root
 from tbn.files import write_bytes
+from tbn.fusion import fuse
 from tbn.layers import TiledLayer
 from tbn.restore import deployed_model, task_of
 from tbn.tasks import Task
@@ -59,7 +60,7 @@ class OnnxReport:
 
 
 def export_run(run: str | Path | runs.Run, out_dir: str | Path | None = None) -> OnnxReport:
-    """``model.onnx`` of a complete run, full precision included, in ``out_dir`` or the run's folder (a zoo entry's: the user's cache).
+    """``model.onnx`` of a complete run, fused, full precision included, in ``out_dir`` or the run's folder (a zoo entry's: the user's cache).
 
     Raises:
         TBNError: the run is not complete, a package is missing, the model cannot be exported, or the file cannot be written.
@@ -68,7 +69,7 @@ def export_run(run: str | Path | runs.Run, out_dir: str | Path | None = None) ->
     folder = cache_root() / "zoo" / found.id if found.source == "zoo" else found.path
     task = task_of(found)
     metadata = {"run": found.id, **metadata_of(task)}
-    return export_onnx(deployed_model(found), task.input_shape, Path(out_dir or folder) / FILE, metadata)
+    return export_onnx(_model(found), task.input_shape, Path(out_dir or folder) / FILE, metadata)
 
 
 def export_onnx(
@@ -183,7 +184,13 @@ class RuntimeModel(nn.Module):
 def runtime_model(run: runs.Run, task: Task) -> RuntimeModel:
     """A run's exported model in ONNX Runtime."""
     _import("onnxruntime")  # before the work of the export
-    return RuntimeModel(to_onnx(deployed_model(run), task.input_shape))
+    return RuntimeModel(to_onnx(_model(run), task.input_shape))
+
+
+def _model(run: runs.Run) -> nn.Module:
+    """What is exported of a run: its packed model, each layer with the norm and activation behind it; or the dense one."""
+    model = deployed_model(run)
+    return fuse(model) if run.config["p"] else model
 
 
 def _shorten(model: Any) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from tbn.packed import PackedConv1d, PackedConv2d, PackedLayer
+from kernels.dispatch import ACTIVATIONS, convolve
+from tbn.packed import PackedLayer
 
 BITS = (1, 2, 4, 8, 16, 32, 64, 128)  # of a byte, in the order of kernels.layout
 
@@ -42,13 +43,12 @@ def forward(layer: PackedLayer, input: Tensor) -> Tensor:
         return F.linear(input if dense else fold(layer, input), weight.T, layer.bias)
     product: Callable[[Tensor, Tensor, Tensor | None], Tensor] = F.linear
     axis = input.dim() - 1  # of the rows in the product
-    if isinstance(layer, PackedConv1d | PackedConv2d):
-        product = layer.convolve
-        axis -= len(layer.kernel_size)
+    if layer.window is not None:
+        input, product = layer.framed(input), partial(convolve, window=layer.window)
+        axis -= len(layer.window.kernel)
         weight = weight.reshape(-1, *layer.weight_shape[1:])
-    if dense:
-        return product(input, weight, layer.bias)
-    return replicate(layer, product(input, weight, None), axis)
+    out = product(input, weight, layer.bias) if dense else replicate(layer, product(input, weight, None), axis)
+    return gelu(out) if layer.activation == "gelu" else ACTIVATIONS[layer.activation](out)
 
 
 def unpack(layer: PackedLayer) -> Tensor:
@@ -62,7 +62,8 @@ def unpack(layer: PackedLayer) -> Tensor:
         tiles = signs * alphas[:, None]  # (p, q), or (1, q) for one alpha
         if len(tiles) != geometry.p:
             tiles = tiles.expand(geometry.p, -1)
-        return tiles.reshape(geometry.rows, geometry.row_length)
+        rows = tiles.reshape(geometry.rows, geometry.row_length)
+        return rows if layer.gain is None else rows * layer.gain[:, None]
     if geometry.tiles_per_copy > 1:
         signs = signs.repeat(geometry.tiles_per_copy)
     rows = signs.reshape(geometry.distinct_rows, geometry.row_length)
@@ -79,12 +80,14 @@ def in_pieces(layer: PackedLayer) -> bool:
 
 
 def scale(layer: PackedLayer) -> Tensor:
-    """(g, K) the alpha of each copy of each row of ``unpack``, or (g, 1) where a copy has one."""
-    copies = layer.geometry.copies
+    """(g, K) the factor of each copy of each row of ``unpack``, or (g, 1) where a copy has one."""
+    copies, gain = layer.geometry.copies, layer.gain
     if not in_pieces(layer):
-        return layer.alphas.expand(copies)[:, None]
-    tiles = torch.tensor([piece[3] for piece in layer.geometry.pieces], dtype=torch.int32)
-    return layer.alphas.reshape(copies, -1).index_select(1, tiles)
+        factors = layer.alphas.expand(copies)[:, None]
+        return factors if gain is None else factors * gain.reshape(copies, -1)
+    rows, tiles = (torch.tensor([piece[part] for piece in layer.geometry.pieces], dtype=torch.int32) for part in (0, 3))
+    factors = layer.alphas.reshape(copies, -1).index_select(1, tiles)
+    return factors if gain is None else factors * gain.reshape(copies, -1).index_select(1, rows)
 
 
 def replicate(layer: PackedLayer, z: Tensor, axis: int) -> Tensor:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from kernels import dispatch
-from kernels.layout import TileGeometry
+from kernels.cpu import engine
+from kernels.layout import TileGeometry, Window
 from kernels.reference import dense_weight, tiled_linear, transposed_linear
 from tests.kernels.kernel_layers import geometries, layer, relative_error
+
+ACTIVATIONS: dict[str, Any] = {"none": lambda x: x, "relu": F.relu, "gelu": F.gelu}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _torch_engine() -> Iterator[None]:
+    """The native kernels have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TBN_CPU", "torch")
+        engine.engine.cache_clear()
+        yield
+    engine.engine.cache_clear()
 
 
 @settings(deadline=None, max_examples=150)
@@ -69,47 +83,95 @@ def test_other_dtypes(shape: tuple[int, int, int], dtype: torch.dtype, tolerance
     assert relative_error(found, transposed_linear(x, tile, alphas, geometry)) < tolerance
 
 
-CONVOLUTIONS: list[tuple[Any, tuple[int, ...], int, int, int, dict[str, Any]]] = [
-    # function, kernel, out_channels, in_channels, p, arguments
-    (F.conv1d, (3,), 8, 4, 4, {"stride": 2, "padding": 1}),
-    (F.conv1d, (5,), 6, 4, 8, {"dilation": 2}),
-    (F.conv2d, (3, 3), 16, 3, 4, {"padding": 1}),
-    (F.conv2d, (1, 3), 10, 8, 4, {"stride": (2, 1)}),
-    (F.conv2d, (3, 5), 7, 4, 3, {"padding": "same"}),
-    (F.conv2d, (2, 2), 9, 2, 6, {"dilation": (1, 2)}),
-]
-
-
-@pytest.mark.parametrize("case", CONVOLUTIONS)
-@pytest.mark.parametrize("per_tile", [True, False])
-@pytest.mark.parametrize("with_bias", [True, False])
-@pytest.mark.parametrize("lead", [(2,), (0,), ()])
-def test_conv_is_the_dense_convolution(
-    case: tuple[Any, ...], per_tile: bool, with_bias: bool, lead: tuple[int, ...]
+@settings(deadline=None, max_examples=150)
+@given(geometries(), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(sorted(ACTIVATIONS)))
+def test_what_comes_behind_a_linear_layer(
+    geometry: TileGeometry, per_tile: bool, with_bias: bool, with_gain: bool, activation: str
 ) -> None:
-    function, kernel, out_channels, in_channels, p, arguments = case
-    geometry = TileGeometry(out_channels, in_channels * torch.Size(kernel).numel(), p)
+    """``activation(alpha * gain * z + bias)`` against the same in float64, one after the other."""
     tile, alphas, bias = layer(geometry, per_tile)
-    x = torch.randn(*lead, in_channels, *(9, 8)[: len(kernel)])
-    chosen = bias if with_bias else None
-    found = dispatch.conv(
-        x, dispatch.prepare(tile, alphas, geometry, torch.float32), chosen, partial(function, **arguments), kernel
+    gain = torch.randn(geometry.rows)
+    x = torch.randn(3, geometry.row_length)
+    prepared = dispatch.prepare(
+        tile, alphas, geometry, torch.float32, gain=gain if with_gain else None, activation=activation
     )
-    weight = dense_weight(tile, alphas, geometry).reshape(out_channels, in_channels, *kernel)
-    torch.testing.assert_close(found, function(x, weight, chosen, **arguments), rtol=1e-5, atol=2e-5)
+    expected = tiled_linear(x, tile, alphas, geometry).double() * (gain if with_gain else 1) + (
+        bias if with_bias else 0
+    )
+    found = dispatch.linear(x, prepared, bias if with_bias else None)
+    torch.testing.assert_close(found, ACTIVATIONS[activation](expected).float(), rtol=1e-5, atol=3e-5)
 
 
-@pytest.mark.parametrize("per_tile", [True, False])
-@pytest.mark.parametrize("groups", [2, 4, 8])
-def test_grouped_convolution_computes_all_rows(per_tile: bool, groups: int) -> None:
-    geometry = TileGeometry(16, 8 // groups * 9, 4)
+@st.composite
+def convolutions(draw: st.DrawFn) -> tuple[TileGeometry, Window, Tensor]:
+    """A convolution of any rank with any p that divides its weights, and an input that it can take."""
+    axes = draw(st.integers(1, 3))
+
+    def sizes(least: int, most: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(least, most)) for _ in range(axes))
+
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    kernel, dilation, padding = sizes(1, 3), sizes(1, 2), sizes(0, 2)
+    window = Window(kernel, sizes(1, 3), padding, dilation, groups)
+    rows, row_length = groups * draw(st.integers(1, 6)), draw(st.integers(1, 3)) * torch.Size(kernel).numel()
+    count = rows * row_length
+    p = draw(st.sampled_from([p for p in range(1, min(count, 24) + 1) if count % p == 0]))
+    spans = (d * (k - 1) + 1 - 2 * pad for k, d, pad in zip(kernel, dilation, padding, strict=True))
+    space = [max(1, span) + draw(st.integers(0, 3)) for span in spans]
+    lead = draw(st.sampled_from([(), (0,), (1,), (2,)]))
+    channels = groups * row_length // torch.Size(kernel).numel()
+    return TileGeometry(rows, row_length, p), window, torch.randn(*lead, channels, *space)
+
+
+@settings(deadline=None, max_examples=200)
+@given(convolutions(), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(sorted(ACTIVATIONS)))
+def test_conv_is_the_dense_convolution(
+    case: tuple[TileGeometry, Window, Tensor], per_tile: bool, with_bias: bool, with_gain: bool, activation: str
+) -> None:
+    geometry, window, x = case
     tile, alphas, bias = layer(geometry, per_tile)
-    prepared = dispatch.prepare(tile, alphas, geometry, torch.float32, share=False)
-    x = torch.randn(2, 8, 6, 5)
-    found = dispatch.conv(x, prepared, bias, partial(F.conv2d, groups=groups, padding=1), (3, 3))
-    weight = dense_weight(tile, alphas, geometry).reshape(16, 8 // groups, 3, 3)
-    torch.testing.assert_close(found, F.conv2d(x, weight, bias, padding=1, groups=groups), rtol=1e-5, atol=2e-5)
-    assert prepared.computed_rows == 16
+    axes = len(window.kernel)
+    gain = torch.randn(geometry.rows)
+    prepared = dispatch.prepare(tile, alphas, geometry, torch.float32, window, gain if with_gain else None, activation)
+    weight = dense_weight(tile, alphas, geometry).double() * (gain[:, None] if with_gain else 1)
+    function: Any = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    expected = function(
+        x.double(),
+        weight.reshape(geometry.rows, -1, *window.kernel),
+        bias.double() if with_bias else None,
+        window.stride,
+        window.padding,
+        window.dilation,
+        window.groups,
+    )
+    found = dispatch.conv(x, prepared, bias if with_bias else None)
+    torch.testing.assert_close(found, ACTIVATIONS[activation](expected).float(), rtol=1e-5, atol=3e-5)
+    assert window.outputs(x.shape[-axes:]) == found.shape[-axes:] == expected.shape[-axes:]
+    if window.groups > 1:
+        assert prepared.computed_rows == geometry.rows, "equal filters see different channels"
+
+
+@pytest.mark.parametrize(("rows", "p"), [(8, 4), (10, 4), (7, 4)])  # a shared tile, rows in pieces, nothing shared
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_convolutions_in_other_dtypes(rows: int, p: int, dtype: torch.dtype) -> None:
+    geometry, window = TileGeometry(rows, 4 * 9, p), Window((3, 3), (1, 1), (1, 1), (1, 1))
+    tile, alphas, bias = layer(geometry, per_tile=True)
+    gain, x = torch.rand(rows) + 0.5, torch.randn(2, 4, 6, 5).to(dtype)
+    found = dispatch.conv(x, dispatch.prepare(tile, alphas, geometry, dtype, window, gain, "relu"), bias.to(dtype))
+    weight = (dense_weight(tile, alphas, geometry) * gain[:, None]).reshape(rows, 4, 3, 3)
+    assert found.dtype == dtype
+    assert relative_error(found, F.conv2d(x.float(), weight, bias, padding=1).relu()) < (
+        2e-2 if dtype == torch.bfloat16 else 3e-3
+    )
+
+
+def test_wrong_endings_are_refused() -> None:
+    geometry = TileGeometry(8, 12, 4)
+    tile, alphas, _ = layer(geometry, per_tile=True)
+    with pytest.raises(ValueError, match="activation='swish' is not known here; use one of none, relu, gelu"):
+        dispatch.prepare(tile, alphas, geometry, torch.float32, activation="swish")
+    with pytest.raises(ValueError, match=r"gain has shape \(2,\); it needs one factor for each of 8 outputs"):
+        dispatch.prepare(tile, alphas, geometry, torch.float32, gain=torch.ones(2))
 
 
 @settings(deadline=None, max_examples=80)

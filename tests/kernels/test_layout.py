@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.layout import TileGeometry, pack_bits, packed_length, unpack_bits
+from kernels.layout import TileGeometry, Window, pack_bits, packed_length, unpack_bits
 from tests.kernels.kernel_layers import geometries, layer, loop_weight
 
 
@@ -73,3 +75,20 @@ def test_pieces_cover_each_distinct_weight_once_and_hold_one_tile_each(geometry:
     assert covered == expected
     assert len(geometry.pieces) <= geometry.distinct_rows + geometry.tiles_per_copy - 1
     assert all(start < stop for _, start, stop, _ in geometry.pieces)
+
+
+axis = st.tuples(st.integers(1, 20), st.integers(1, 5), st.integers(1, 4), st.integers(0, 4), st.integers(1, 3))
+
+
+@given(st.lists(axis, min_size=1, max_size=3))
+def test_a_window_gives_the_size_that_torch_gives(axes: list[tuple[int, ...]]) -> None:
+    """Each axis: size of the input, kernel, stride, padding, dilation."""
+    space, kernel, stride, padding, dilation = zip(*axes, strict=True)
+    window = Window(kernel, stride, padding, dilation)
+    function: Any = (torch.conv1d, torch.conv2d, torch.conv3d)[len(axes) - 1]
+    x, filters = torch.empty(2, 3, *space, device="meta"), torch.empty(4, 3, *kernel, device="meta")
+    if min(window.outputs(space)) > 0:
+        assert function(x, filters, None, stride, padding, dilation).shape == (2, 4, *window.outputs(space))
+    else:
+        with pytest.raises(RuntimeError):
+            function(x, filters, None, stride, padding, dilation)

@@ -1,4 +1,4 @@
-"""Cases of the Triton kernel, run by ``test_triton_linear.py`` in a process of their own: in Triton's interpreter (TRITON_INTERPRET=1 has to be set
+"""Cases of the linear Triton kernel, run by ``test_triton.py`` in a process of their own: in Triton's interpreter (TRITON_INTERPRET=1 has to be set
 before triton is imported, and torch's optimisers import it), or on the GPU.
 
 Tolerances are the largest difference over the largest expected value: float32 1e-5; float16 and bfloat16 a rounding of the result, which the
@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import dispatch, reference, triton_linear
+from kernels import dispatch, reference, triton_checks, triton_linear
 from kernels.layout import TileGeometry, unpack_bits
+from kernels.triton_blocks import Blocks, Work, rule
+from kernels.triton_signs import INTERPRETED
 from tests.kernels.kernel_layers import layer, relative_error
 
-DEVICE = "cpu" if triton_linear.INTERPRETED else "cuda"
+DEVICE = "cpu" if INTERPRETED else "cuda"
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 SHAPES = [  # rows, row_length, p, alpha a tile, leading dimensions of x
     (10, 128, 4, False, (3,)),
@@ -43,12 +45,66 @@ def _check(x: Tensor, geometry: TileGeometry, per_tile: bool, with_bias: bool = 
     assert relative_error(found, reference.tiled_linear(x, tile, alphas, geometry, chosen)) < TOLERANCE[x.dtype]
 
 
+def _blocks_check(x: Tensor, geometry: TileGeometry, blocks: Blocks, activation: str = "none") -> None:
+    """With given blocks, a gain and an activation."""
+    tile, alphas, bias = layer(geometry, True, device=DEVICE)
+    gain = torch.rand(geometry.rows, device=DEVICE) + 0.5
+    planes = triton_linear.pack_planes(tile, geometry)
+    found = triton_linear.multiply(x, planes, alphas, geometry, bias, gain, activation, blocks)
+    expected = dispatch.ACTIVATIONS[activation](reference.tiled_linear(x, tile, alphas, geometry) * gain + bias)
+    assert relative_error(found, expected) < TOLERANCE[x.dtype]
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("rows", "row_length", "p", "per_tile", "lead"), SHAPES)
 def test_equal_to_the_reference(
     rows: int, row_length: int, p: int, per_tile: bool, lead: tuple[int, ...], dtype: torch.dtype
 ) -> None:
     _check(torch.randn(*lead, row_length, device=DEVICE).to(dtype), TileGeometry(rows, row_length, p), per_tile)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("batch", [1, 16])
+def test_few_inputs_share_the_columns_and_are_added_up(batch: int, dtype: torch.dtype) -> None:
+    geometry = TileGeometry(48, 700, 4)
+    blocks = rule(Work("linear", dtype, geometry.distinct_rows, geometry.row_length, batch))
+    assert blocks.splits > 1
+    _blocks_check(torch.randn(batch, 700, device=DEVICE).to(dtype), geometry, blocks)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("activation", "splits"), [("none", 3), ("relu", 1), ("gelu", 1), ("gelu", 3)])
+def test_gain_bias_and_activation(splits: int, activation: str, dtype: torch.dtype) -> None:
+    _blocks_check(
+        torch.randn(19, 300, device=DEVICE).to(dtype),
+        TileGeometry(24, 300, 2),
+        Blocks(64, 16, 4, 3, splits),
+        activation,
+    )
+
+
+def test_the_same_input_gives_the_same_bits() -> None:
+    tile, alphas, bias = layer(geometry := TileGeometry(24, 700, 2), True, device=DEVICE)
+    x = torch.randn(3, 700, device=DEVICE)
+    found = [triton_linear.tiled_linear(x, tile, alphas, geometry, bias) for _ in range(3)]
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(
+    ("shape", "splits"),
+    [((128, 16), 2), ((128, 64), 1), ((64, 128), 1), ((128, 128), 2), ((128, 256), 1), ((256, 128), 1)],
+)
+def test_every_block_size(shape: tuple[int, int], splits: int) -> None:
+    geometry = TileGeometry(2 * (shape[0] + 3), 137, 2)
+    x = torch.randn(shape[1] + 5, 137, device=DEVICE).to(torch.float16)
+    _blocks_check(x, geometry, Blocks(*shape, 8 if max(shape) > 64 else 4, 3, splits), "relu")
+
+
+def test_relu_keeps_nan() -> None:
+    geometry = TileGeometry(8, 24, 4)
+    tile, alphas, _ = layer(geometry, True, device=DEVICE)
+    x = torch.full((1, 24), torch.nan, device=DEVICE)
+    assert triton_linear.tiled_linear(x, tile, alphas, geometry, activation="relu").isnan().all()
 
 
 @pytest.mark.parametrize("per_tile", [True, False])
@@ -103,6 +159,42 @@ def test_planes_hold_the_bit_of_every_weight(shape: tuple[int, int, int]) -> Non
             assert bit == (expected > 0)
 
 
+def test_wrong_input_gives_an_error_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry = TileGeometry(8, 12, 4)
+    tile, alphas, bias = layer(geometry, per_tile=True, device=DEVICE)
+    x = torch.randn(2, 12, device=DEVICE)
+    run = triton_linear.tiled_linear
+    with pytest.raises(ValueError, match=r"not torch\.float64; convert x"):
+        run(x.double(), tile, alphas, geometry)
+    with pytest.raises(ValueError, match="last axis must have 12"):
+        run(x[:, :11], tile, alphas, geometry)
+    with pytest.raises(ValueError, match="last axis must have 12"):
+        run(torch.tensor(1.0, device=DEVICE), tile, alphas, geometry)
+    with pytest.raises(ValueError, match=r"kernels\.dispatch takes this layer"):
+        run(x, torch.zeros(11, dtype=torch.uint8, device=DEVICE), alphas[:1], TileGeometry(7, 12, 1))
+    with pytest.raises(ValueError, match="alphas must be"):
+        run(x, tile, alphas[:3], geometry)
+    with pytest.raises(ValueError, match="alphas must be"):
+        run(x, tile, alphas.double(), geometry)
+    with pytest.raises(ValueError, match="bias must be"):
+        run(x, tile, alphas, geometry, bias[:7])
+    with pytest.raises(ValueError, match="gain must be"):
+        run(x, tile, alphas, geometry, gain=bias[:7])
+    with pytest.raises(ValueError, match="gain must be"):
+        run(x, tile, alphas, geometry, gain=bias.double())
+    with pytest.raises(ValueError, match=r"use one of none, relu, gelu"):
+        run(x, tile, alphas, geometry, activation="tanh")
+    with pytest.raises(ValueError, match="24 signs need"):
+        run(x, tile[:2], alphas, geometry)
+    with pytest.raises(ValueError, match=r"make them with triton_linear\.pack_planes"):
+        run(x, tile, alphas, geometry, planes=torch.zeros(1, 3, 16, dtype=torch.uint8, device=DEVICE))
+    with pytest.raises(ValueError, match=r"bias is on meta .* move the layer"):
+        run(x, tile, alphas, geometry, bias.to("meta"))
+    monkeypatch.setattr(triton_checks, "INTERPRETED", False)
+    with pytest.raises(ValueError, match="needs a CUDA device"):
+        run(x.cpu(), tile, alphas, geometry)
+
+
 def test_dispatch_takes_the_kernel_with_planes_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     pack_planes = triton_linear.pack_planes
@@ -125,33 +217,3 @@ def test_dispatch_takes_the_kernel_with_planes_made_once(monkeypatch: pytest.Mon
             assert relative_error(found, reference.tiled_linear(x, tile, alphas, geometry, bias)) < 1e-5
         assert len(made) == kernel_calls
         assert ("weight" in vars(prepared)) == (kernel_calls == 0), "the kernel needs no expanded weight"
-
-
-def test_wrong_input_gives_an_error_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    geometry = TileGeometry(8, 12, 4)
-    tile, alphas, bias = layer(geometry, per_tile=True, device=DEVICE)
-    x = torch.randn(2, 12, device=DEVICE)
-    run = triton_linear.tiled_linear
-    with pytest.raises(ValueError, match=r"not torch\.float64; convert x"):
-        run(x.double(), tile, alphas, geometry)
-    with pytest.raises(ValueError, match="last axis must have 12"):
-        run(x[:, :11], tile, alphas, geometry)
-    with pytest.raises(ValueError, match="last axis must have 12"):
-        run(torch.tensor(1.0, device=DEVICE), tile, alphas, geometry)
-    with pytest.raises(ValueError, match=r"kernels\.dispatch\.linear takes these layers"):
-        run(x, tile, alphas, TileGeometry(7, 12, 4))
-    with pytest.raises(ValueError, match="alphas must be"):
-        run(x, tile, alphas[:3], geometry)
-    with pytest.raises(ValueError, match="alphas must be"):
-        run(x, tile, alphas.double(), geometry)
-    with pytest.raises(ValueError, match="bias must be"):
-        run(x, tile, alphas, geometry, bias[:7])
-    with pytest.raises(ValueError, match="24 signs need"):
-        run(x, tile[:2], alphas, geometry)
-    with pytest.raises(ValueError, match=r"planes must be"):
-        run(x, tile, alphas, geometry, planes=torch.zeros(1, 3, 16, dtype=torch.uint8, device=DEVICE))
-    with pytest.raises(ValueError, match=r"bias is on meta .* move the layer"):
-        run(x, tile, alphas, geometry, bias.to("meta"))
-    monkeypatch.setattr(triton_linear, "INTERPRETED", False)
-    with pytest.raises(ValueError, match="needs a CUDA device"):
-        run(x.cpu(), tile, alphas, geometry)

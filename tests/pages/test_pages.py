@@ -294,33 +294,32 @@ def test_kernels_say_what_was_not_measured(
 ) -> None:
     monkeypatch.setattr("pages.parts.data.RESULTS", tmp_path)
     app = open_page("pages/explore/kernels.py")
-    assert "not measured here" in app.info[0].value and "kernels.bench --device cpu" in app.code[0].value
+    assert "not measured yet" in app.info[0].value and "kernels.bench cpu" in app.code[0].value
+    record = {"device": "cpu", "machine": "A processor", "date": "2026-11-23", "versions": {"torch": "2"}, "threads": 1}
     row = {
-        "op": "linear",
-        "engine": "once",
-        "baseline": "fp32",
-        "m": 4,
-        "n": 4,
-        "batch": 1,
-        "p": 2,
-        "median_us": 1,
-        "baseline_us": 2,
-        "ratio": 2.0,
-        "repeats": 5,
-    }
-    record = {
-        "device": "cpu",
-        "machine": "A processor",
-        "date": "2026-11-23",
-        "versions": {"torch": "2"},
-        "threads": 1,
-        "rows": [row],
-    }
-    (tmp_path / "a.json").write_text(json.dumps(record))
+        "op": "linear", "shape": "4x4", "batch": 1, "p": 2, "engine": "compute-once (torch)", "ours": True, "dtype": "float32", "timing": "loop",
+        "median_us": 1.0, "baseline": "torch fp32", "ratio": 2.0, "fastest_dense": "torch fp32", "ratio_fastest": 2.0, "weight_bytes": 9,
+        "relative_error": 0.0, "floor_us": 0.5, "bound": "memory", "repeats": 5,
+    }  # fmt: skip
+    peer = row | {"engine": "torch fp32", "ours": False, "p": None, "median_us": 2.0, "ratio": 1.0, "floor_us": None}
+    layers = {"kind": "kernels", "rows": [row, peer], "not_measured": ["ggml Q1_0: not here"]}
+    (tmp_path / "a.json").write_text(json.dumps(record | layers))
     (tmp_path / "broken.json").write_text("{")
     app = open_page("pages/explore/kernels.py")
-    assert "A processor" in words(app) and "measured 2026-11-23" in words(app)
-    assert "not measured here" in open_page("pages/explore/kernels.py", device="GPU (CUDA)").info[0].value
+    assert "A processor" in words(app) and "measured 2026-11-23" in words(app) and "ggml Q1" in words(app)
+    assert [box.value for box in app.subheader] == ["One layer"]
+    whole = {
+        "model": "mlp", "p": 4, "batch": 1, "engine": "packed", "ours": True, "median_ms": 1.0, "inputs_per_second": 1e3, "baseline": "OpenVINO",
+        "baseline_ms": 3.0, "ratio": 3.0, "limit": 3.8, "relative_error": 0.0, "repeats": 5,
+    }  # fmt: skip
+    networks = {"kind": "models", "rows": [whole], "not_measured": [], "models": {"mlp p=4": {"limit": 3.8}}}
+    (tmp_path / "models.json").write_text(json.dumps(record | networks))
+    assert [box.value for box in open_page("pages/explore/kernels.py").subheader] == ["One layer", "Whole networks"]
+    row = {"kernel": "linear", "target": "sm_90a", "spills": 0}
+    report = {"triton": "3", "date": "2026-11-23", "rows": [row]}
+    (tmp_path / "sm90-compile.json").write_text(json.dumps(report))
+    app = open_page("pages/explore/kernels.py", device="GPU (CUDA)")
+    assert "not measured yet" in app.info[0].value and "sm_90a" in words(app)
 
 
 def test_a_bug_is_one_sentence_and_no_traceback(

@@ -1,0 +1,48 @@
+/* One position after the other: what lies under the window is copied into the patch, channel by channel, and the rows are multiplied with
+ * it as in a fully connected layer. */
+#include "tbn_integer_window.h"
+
+static void tbn_gather(const tbn_window *window, const uint8_t *input, const tbn_image *shape, uint32_t row, uint32_t column, uint8_t zero,
+                       uint8_t *patch)
+{
+    for (uint32_t channel = 0; channel < shape->channels; channel++, input += shape->height * shape->width) {
+        for (uint32_t i = 0; i < window->kernel_height; i++) {
+            const uint32_t y = row * window->stride_y + i * window->dilation_y - window->top; /* wraps around above the image */
+            for (uint32_t j = 0; j < window->kernel_width; j++) {
+                const uint32_t x = column * window->stride_x + j * window->dilation_x - window->left;
+                *patch++ = y < shape->height && x < shape->width ? input[y * shape->width + x] : zero;
+            }
+        }
+    }
+}
+
+tbn_status tbn_integer_conv2d(const tbn_integer_layer *layer, const tbn_window *window, const uint8_t *input, const tbn_image *input_shape,
+                              uint8_t *output, const tbn_image *output_shape, const tbn_integer_scratch *scratch)
+{
+    tbn_status status = tbn_integer_check(layer, scratch);
+    if (status == TBN_OK) {
+        status = tbn_check_window(window, input, input_shape, output, output_shape);
+    }
+    if (status != TBN_OK) {
+        return status;
+    }
+    if (scratch->patch == NULL) {
+        return TBN_ERROR_NULL;
+    }
+    const uint32_t taps = input_shape->channels * window->kernel_height * window->kernel_width;
+    if (taps != layer->row_length * layer->groups || output_shape->channels != layer->rows) {
+        return TBN_ERROR_SHAPE;
+    }
+    if (scratch->patch_count < taps) {
+        return TBN_ERROR_BUFFER;
+    }
+    const uint32_t positions = output_shape->height * output_shape->width;
+    for (uint32_t row = 0; row < output_shape->height; row++) {
+        for (uint32_t column = 0; column < output_shape->width; column++, output++) {
+            tbn_gather(window, input, input_shape, row, column, layer->zero, scratch->patch);
+            tbn_integer_sums(layer, scratch->patch, scratch);
+            tbn_integer_finish(layer, scratch->sums, output, NULL, positions);
+        }
+    }
+    return TBN_OK;
+}

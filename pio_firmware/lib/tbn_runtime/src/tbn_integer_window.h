@@ -1,0 +1,26 @@
+/* What the operations with windows share. */
+#ifndef TBN_INTEGER_WINDOW_H
+#define TBN_INTEGER_WINDOW_H
+
+#include "tbn_integer_layer.h"
+
+static inline tbn_status tbn_check_window(const tbn_window *window, const uint8_t *input, const tbn_image *input_shape, const uint8_t *output,
+                                          const tbn_image *output_shape)
+{
+    if (window == NULL || input == NULL || input_shape == NULL || output == NULL || output_shape == NULL) {
+        return TBN_ERROR_NULL;
+    }
+    const int empty = input_shape->channels == 0 || input_shape->height == 0 || input_shape->width == 0 || output_shape->channels == 0 ||
+                      output_shape->height == 0 || output_shape->width == 0 || window->kernel_height == 0 || window->kernel_width == 0;
+    return empty ? TBN_ERROR_SHAPE : TBN_OK;
+}
+
+/* Whether all windows lie inside the image. */
+static inline int tbn_windows_inside(const tbn_window *window, const tbn_image *input_shape, const tbn_image *output_shape)
+{
+    return window->top == 0 && window->left == 0 &&
+           (output_shape->height - 1) * window->stride_y + (window->kernel_height - 1) * window->dilation_y < input_shape->height &&
+           (output_shape->width - 1) * window->stride_x + (window->kernel_width - 1) * window->dilation_x < input_shape->width;
+}
+
+#endif

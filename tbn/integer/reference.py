@@ -1,0 +1,146 @@
+"""The integer network in numpy, exactly: what the C code has to answer, bit for bit.
+
+Sums are made by products of floats, float32 only where they stay below 2**24 and so are exact; everything is checked to fit into int32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbn.errors import TBNError
+from tbn.integer.network import (
+    Add,
+    Affine,
+    Codes,
+    IntegerNetwork,
+    Layer,
+    MaxPool,
+    Operation,
+    Table,
+    Window,
+)
+from tbn.integer.scaling import by_piece
+
+BATCH = 64  # samples at a time: patches of a convolution take memory
+Integers = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+def run(network: IntegerNetwork, inputs: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Outputs (samples, outputs) int32 of raw inputs (samples, *input shape) uint8.
+
+    Raises:
+        TBNError: the inputs are not uint8 of that shape.
+        OverflowError: a sum left int32 (a network that ``quantise`` made cannot do that).
+    """
+    shape = network.tensors[0].shape
+    if inputs.dtype != np.uint8 or inputs.shape[1:] != shape or not len(inputs):
+        raise TBNError(
+            f"an integer network got {inputs.dtype} of shape {inputs.shape}",
+            f"give it raw uint8 inputs, (samples, {', '.join(map(str, shape))})",
+        )
+    return np.concatenate([_run(network, inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)])
+
+
+def _run(network: IntegerNetwork, inputs: Bytes) -> NDArray[np.int32]:
+    values: dict[int, NDArray[np.integer]] = {0: inputs}
+    for operation in network.operations:
+        codes = network.tensors[operation.source]
+        values[operation.target] = _apply(operation, codes, values, network.tensors)
+    return values[-1].astype(np.int32)
+
+
+def _apply(
+    operation: Operation, codes: Codes, values: dict[int, NDArray[np.integer]], tensors: tuple[Codes, ...]
+) -> NDArray[np.integer]:
+    given = values[operation.source].astype(np.int64)
+    shape = (len(given), *(tensors[operation.target].shape if operation.target >= 0 else ()))
+    if isinstance(operation, Table):
+        found: Bytes = operation.table[given].reshape(shape)
+        return found
+    if isinstance(operation, Layer):
+        return _layer(operation, given, codes, tensors)
+    if isinstance(operation, Add):
+        other = values[operation.other].astype(np.int64)
+        total = given * operation.multiplier + other.reshape(given.shape) * operation.other_multiplier + operation.bias
+        return _clip(total, operation.shift, operation.low, operation.high).reshape(shape)
+    if isinstance(operation, Affine):
+        part = operation.scaling
+        channels = (given - operation.zero).reshape(len(given), len(part.multipliers), -1)
+        biases = part.biases.astype(np.int64)[:, None] << part.bias_shift
+        total = channels * part.multipliers.astype(np.int64)[:, None] + biases
+        return _clip(total, part.shift, part.low, part.high).reshape(shape)
+    space = tensors[operation.target].image[1:]
+    image = given.reshape(-1, *codes.image)
+    if isinstance(operation, MaxPool):
+        largest: Integers = windows(image, operation.window, space, -1).max((4, 5))
+        return largest.reshape(shape)
+    sums = (windows(image, operation.window, space, 0) - operation.zero).sum((4, 5))
+    total = sums * operation.multiplier + operation.bias
+    return _clip(total, operation.shift, operation.low, operation.high).reshape(shape)
+
+
+def _layer(layer: Layer, given: Integers, codes: Codes, tensors: tuple[Codes, ...]) -> NDArray[np.integer]:
+    """(samples, *input shape) -> (samples, outputs) or (samples, channels, *space)."""
+    samples = len(given)
+    centred = given - layer.zero
+    if layer.window is None:
+        patches = centred.reshape(samples, 1, 1, -1)
+        space: tuple[int, int] = (1, 1)
+    else:
+        space = tensors[layer.target].image[1:]
+        cut = windows(centred.reshape(samples, *codes.image), layer.window, space, 0)  # (N, C, h, w, kh, kw)
+        patches = cut.transpose(0, 2, 3, 1, 4, 5).reshape(samples, space[0] * space[1], layer.groups, -1)
+    reach = 255 * int(np.abs(layer.weights.matrix).sum(1, dtype=np.int64).max())
+    exact = np.dtype(np.float32 if reach < 2**24 else np.float64)
+    matrix: NDArray[np.floating] = layer.weights.matrix.astype(exact)
+    groups = [piece.row // (layer.weights.distinct_rows // layer.groups) for piece in layer.weights.pieces]
+    sums = np.empty((*patches.shape[:2], len(matrix)), np.int64)
+    for group in range(layer.groups):
+        own = np.flatnonzero(np.array(groups) == group)
+        sums[:, :, own] = np.matmul(patches[:, :, group].astype(exact), matrix[own].T)
+    total = scaled(layer, sums).transpose(0, 2, 1)  # (N, outputs, positions)
+    if layer.target < 0:
+        return total.reshape(samples, -1)
+    part = layer.scaling
+    return _clip(total, part.shift, part.low, part.high).reshape(samples, *tensors[layer.target].shape)
+
+
+def scaled(layer: Layer, sums: Integers) -> Integers:
+    """(..., pieces) sums to (..., outputs) before the last shift; every step is checked to fit."""
+    part = layer.scaling
+    multipliers, biases = by_piece(layer)
+    starts = np.flatnonzero(np.diff([piece.row for piece in layer.weights.pieces], prepend=-1))
+    short = _within(_within(sums, 32) >> part.sum_shift, 16)
+    products = short[..., None, :] * multipliers
+    total = np.add.reduceat(products, starts, axis=-1).reshape(*sums.shape[:-1], -1) + biases
+    return _within(total, 32)
+
+
+def windows(image: Integers, window: Window, space: tuple[int, int], padding: int) -> Integers:
+    """(N, C, H, W) to what lies under each window, (N, C, *space, *kernel)."""
+    (top, left), (rows, columns) = window.before, image.shape[2:]
+    ends = [
+        max(0, (count - 1) * step + dilation * (kernel - 1) + 1 - before - size)
+        for count, step, dilation, kernel, before, size in zip(
+            space, window.stride, window.dilation, window.kernel, window.before, (rows, columns), strict=True
+        )
+    ]
+    framed = np.pad(image, ((0, 0), (0, 0), (top, ends[0]), (left, ends[1])), constant_values=padding)
+    spread = tuple(dilation * (kernel - 1) + 1 for dilation, kernel in zip(window.dilation, window.kernel, strict=True))
+    cut = np.lib.stride_tricks.sliding_window_view(framed, spread, (2, 3))
+    cut = cut[:, :, :: window.stride[0], :: window.stride[1], :: window.dilation[0], :: window.dilation[1]]
+    return cut[:, :, : space[0], : space[1]]
+
+
+def _clip(total: Integers, shift: int, low: int, high: int) -> Bytes:
+    codes: Bytes = np.clip(_within(total, 32) >> shift, low, high).astype(np.uint8)
+    return codes
+
+
+def _within(values: Integers, bits: int) -> Integers:
+    limit = 2 ** (bits - 1)
+    if values.size and (values.max() >= limit or values.min() < -limit):
+        raise OverflowError(f"a sum left int{bits}")
+    return values
