@@ -158,8 +158,11 @@ def test_the_papers_way_is_equal_and_has_weights_only_while_called() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux's /proc")
 def test_peak_memory_of_a_process_of_its_own() -> None:
-    weight = torch.nn.Linear(4000, 4000, bias=False)
-    assert 64e6 < peak._peak(weight, (1, 4000)) < 200e6
+    network = networks.network_of("resnet18", 4)
+    weights = networks.file_bytes(network.dense)
+    dense = peak._peak(network, "dense", 1)
+    assert weights < dense < 3 * weights
+    assert peak._peak(network, "packed", 1) < dense / 2
 
 
 def test_kinds_of_operations() -> None:

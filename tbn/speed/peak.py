@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from kernels.layout import unpack_bits
 from tbn.packed import PackedLayer, packed_like
-from tbn.speed.networks import Network
+from tbn.speed.networks import Network, network_of
 
 WARM = ((nn.Linear(32, 64), (1, 32)), (nn.Conv2d(4, 64, 3), (1, 4, 8, 8)))
 WAYS = ("dense", "paper", "packed")
@@ -30,8 +31,12 @@ def peaks(network: Network, batch: int) -> dict[str, int] | None:
     """Bytes by way; None on a system without /proc."""
     if not Path("/proc/self/clear_refs").exists():
         return None
-    models = {"dense": network.dense, "paper": paper_way(network), "packed": network.packed}
-    return {way: _peak(model, (batch, *network.input_shape)) for way, model in models.items()}
+    return {way: _peak(network, way, batch) for way in WAYS}
+
+
+def held(network: Network, way: str) -> nn.Module:
+    """The network with its weights held in one of ``WAYS``."""
+    return paper_way(network) if way == "paper" else network.dense if way == "dense" else network.packed
 
 
 def paper_way(network: Network) -> nn.Module:
@@ -57,22 +62,29 @@ def _forget(layer: Any, _: Any, __: Any) -> None:
     del layer.weight
 
 
-def _peak(model: nn.Module, shape: tuple[int, ...]) -> int:
+def _peak(network: Network, way: str, batch: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.pt"  # pickled: nobody else's file, and gone at once
-        torch.save(model, path)
-        command = [sys.executable, "-m", "tbn.speed.peak", str(path), str(torch.get_num_threads()), *map(str, shape)]
+        path = Path(folder) / "network.safetensors"
+        save_file({name: tensor.contiguous().clone() for name, tensor in held(network, way).state_dict().items()}, path)
+        words = [network.name, str(network.p), way, str(batch), str(torch.get_num_threads()), str(path)]
+        command = [sys.executable, "-m", "tbn.speed.peak", *words]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def _own_peak(path: str, threads: int, shape: tuple[int, ...]) -> int:
-    torch.set_num_threads(threads)
-    x = torch.randn(shape)
+def _own_peak(name: str, p: int, way: str, batch: int, path: str) -> int:
+    with torch.device("meta"):  # the architecture alone
+        network = network_of(name, p)
+        model = held(network, way)
+    for module in model.modules():  # what a layer keeps beside its state
+        for key, tensor in module._buffers.items():
+            if tensor is not None and tensor.numel() == 0:
+                module._buffers[key] = torch.empty_like(tensor, device="cpu")
+    x = torch.randn(batch, *network.input_shape)
     with torch.inference_mode():
         for layer, shape_of_one in WARM:  # what the first products of any network load
             packed_like(layer, 2, 1)(layer(torch.randn(shape_of_one)).new_zeros(shape_of_one))
         before = _resident("VmRSS")
-        model = torch.load(path, weights_only=False)
+        model.load_state_dict(load_file(path), assign=True)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at the present size
         model(x)
         model(x)
@@ -87,4 +99,5 @@ def _resident(field: str) -> int:
 
 
 if __name__ == "__main__":
-    print(_own_peak(sys.argv[1], int(sys.argv[2]), tuple(map(int, sys.argv[3:]))))
+    torch.set_num_threads(int(sys.argv[5]))
+    print(_own_peak(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[6]))
