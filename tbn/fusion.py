@@ -58,7 +58,10 @@ def fuse(packed: nn.Module) -> nn.Module:
         )
     if any(module.training for module in modules):
         raise TBNError("the model is in training mode, where a BatchNorm is no fixed map", "call model.eval()")
-    return _Fusion().region(copy.deepcopy(packed))
+    fused = _Fusion().region(copy.deepcopy(packed))
+    if hasattr(packed, "tbn_model"):
+        fused.tbn_model = packed.tbn_model  # its name in the registry
+    return fused
 
 
 class _Fusion(Descent):

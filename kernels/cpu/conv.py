@@ -56,7 +56,7 @@ def _fits(shape: Sequence[int], channels: int, window: Window) -> bool:
         len(shape) == len(window.kernel) + 2
         and shape[1] == channels
         and min(shape[2:]) > 0
-        and min(window.outputs(shape[2:])) > 0
+        and min(Window.outputs(window, shape[2:])) > 0  # dynamo calls no method of a constant
     )
 
 

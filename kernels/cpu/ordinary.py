@@ -35,13 +35,14 @@ def ordinary(x: Tensor, bias: Tensor | None, rows: int, prepared: bool) -> bool:
 
 
 def _needs_torch(x: Tensor) -> bool:
-    """Whether only torch's own operators will do: a subclass, a pending negation, a mode (FLOP counter, fake tensors), torch.func or a
-    forward gradient."""
+    """Whether only torch's own operators will do: a subclass, a pending negation, a mode (FLOP counter, fake tensors), torch.func,
+    torch.jit.trace or a forward gradient."""
     return (
         type(x) is not Tensor
         or x.is_neg()
         or is_in_torch_dispatch_mode()
         or torch._C._are_functorch_transforms_active()
+        or torch._C._get_tracing_state() is not None
         or forward_ad._current_level >= 0
     )
 

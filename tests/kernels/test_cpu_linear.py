@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from typing import Any
 
 import pytest
@@ -249,3 +250,13 @@ def test_wrong_arguments_are_refused(wrong: str, monkeypatch: pytest.MonkeyPatch
         rows = 17
     with pytest.raises(ValueError, match=r"cannot multiply .*; kernels\.dispatch\.linear takes any layer"):
         linear.linear(x, codes, scale, bias, rows)
+
+
+def test_a_traced_layer_is_torchs() -> None:
+    """torch.jit.trace records torch's operators only: it would keep the empty output of a C function."""
+    packed = packed_from(TiledLinear(64, 128, p=4))
+    x, other = torch.randn(3, 64), torch.randn(3, 64)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(packed, x, check_trace=False)
+        torch.testing.assert_close(traced(other), packed(other), rtol=1e-5, atol=1e-4)
