@@ -111,7 +111,7 @@ class Prepared:
 
     def expanded(self) -> Prepared:
         """Itself, with all that its engines may ask for already expanded: a compiled graph is not to do that."""
-        if self.gpu_rows:
+        if self.tile.is_cuda and _has_triton() and self.gpu_rows:
             self.planes  # noqa: B018
             return self
         if self.cpu_rows:
@@ -121,9 +121,7 @@ class Prepared:
 
     @cached_property
     def gpu_rows(self) -> int:
-        """R if a Triton kernel can take this layer, else 0."""
-        if not self.tile.is_cuda or not _has_triton():
-            return 0
+        """R if a Triton kernel can take this layer, else 0. Needs triton."""
         from kernels import triton_conv, triton_linear
 
         if self.window is None:
@@ -259,7 +257,7 @@ def linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., rows) in the dtype of ``x``.
     """
-    if layer.gpu_rows and uses_triton(x):
+    if uses_triton(x) and layer.gpu_rows:
         from kernels import triton_linear
 
         on_gpu = triton_linear.operator if torch.compiler.is_compiling() else triton_linear.tiled_linear
@@ -324,7 +322,7 @@ def conv(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
         (batch, rows, *space) or (rows, *space) in the dtype of ``x``.
     """
     assert layer.window is not None
-    if layer.gpu_rows and uses_triton(x):
+    if uses_triton(x) and layer.gpu_rows:
         from kernels import triton_conv
 
         on_gpu = triton_conv.operator if torch.compiler.is_compiling() else triton_conv.tiled_conv
