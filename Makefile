@@ -48,7 +48,7 @@ format: $(READY)
 	$(VENV)/bin/ruff check --fix .
 
 bench: $(READY)
-	-$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	-$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(PY) -m kernels.bench
 	$(PY) -m tbn.speed
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kernels.dispatch import ACTIVATIONS
 from kernels.layout import TileGeometry
 from kernels.triton_signs import INTERPRETED, PLANE_BYTES, SIGNS, STEP
-
-ACTIVATIONS = ("none", "relu", "gelu")
 
 
 def check_input(x: Tensor, others: dict[str, Tensor | None]) -> None:

@@ -154,13 +154,8 @@ def _activation(node: fx.Node, modules: dict[str, nn.Module]) -> str:
     if node.op == "call_method":
         return "relu" if node.target in ("relu", "relu_") and not node.args[1:] and not node.kwargs else ""
     name = FUNCTIONS.get(node.target, "") if node.op == "call_function" else ""
-    if (
-        name == "gelu"
-        and {**node.kwargs, **dict(zip(("approximate",), node.args[1:], strict=False))}.get("approximate", "none")
-        != "none"
-    ):
-        return ""
-    return name
+    exact = node.kwargs.get("approximate", "none") == "none"  # it is a keyword only
+    return name if name != "gelu" or exact else ""
 
 
 def _twin(layer: nn.Module) -> nn.Module:

@@ -3,7 +3,7 @@
 A layer can be replaced where it is exactly a layer that ``tile_`` knows, owns its weight alone, and is only ever called. A parent that uses
 ``self.qkv.weight`` itself (``nn.MultiheadAttention`` does) would go around the tiled forward without a sign of it. Such reads are found in the
 source: from ``forward`` along the methods that it calls on ``self``. A weight that is reached in another way, or source that is not at hand, is
-not seen; the packed model then raises (``tbn.packed.WeightFacts``).
+not seen; the packed model then raises (``tbn.packed_layer.WeightFacts``).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kernels.cpu.codes import CHUNK, LANES, distinct_minus, pack_rows
 from kernels.cpu.engine import engine, versions
-from kernels.cpu.ordinary import choice, ordinary
+from kernels.cpu.ordinary import choice, fits, ordinary
 from kernels.cpu.plan import plan
 from kernels.cpu.threads import run
 from kernels.layout import TileGeometry, Window
@@ -126,13 +126,7 @@ def conv(
         or min(padding) < 0
         or not supports(window)
         or not _fits(x.shape, channels, window)
-        or codes.shape != (-(-distinct_rows // LANES), -(-channels // CHUNK) * math.prod(kernel), LANES)
-        or codes.dtype != torch.int32
-        or x.dtype != torch.float32
-        or scale.dtype != torch.float32
-        or scale.shape not in ((len(scale),), (len(scale), distinct_rows))
-        or (bias is not None and (bias.dtype != torch.float32 or bias.shape != (len(scale) * distinct_rows,)))
-        or not (x.is_cpu and codes.is_cpu and scale.is_cpu and (bias is None or bias.is_cpu))
+        or not fits(x, codes, -(-channels // CHUNK) * math.prod(kernel), scale, bias, distinct_rows)
     ):
         raise ValueError(
             f"the CPU kernel cannot convolve x {tuple(x.shape)} {x.dtype} with codes {tuple(codes.shape)} {codes.dtype}, scale "

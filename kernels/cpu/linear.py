@@ -5,9 +5,8 @@
 them where no gradient is asked for.
 
 With ``TBN_CPU=int8`` in the environment the layer rounds each row of x to multiples of max|x| / 127 (``int8.c``): a product with signs is then off
-by at most row_length * max|x| / 254, about 1 % of the largest output for normally distributed x. Microseconds of both ways, one thread of an AMD
-Zen 5 core with AVX-512 VNNI, p = 4, batch 1 and 64: 3072 x 768 8.1 -> 7.4, 189 -> 113; 768 x 3072 8.4 -> 7.5, 210 -> 117; 4096 x 4096 27.8 ->
-23.3, 1310 -> 663. Without VNNI it is slower than float32.
+by at most row_length * max|x| / 254, about 1 % of the largest output for normally distributed x. It is for CPUs
+with AVX-512 VNNI and not in the benchmark yet. Without VNNI it is slower than float32.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from kernels.cpu.codes import CHUNK, LANES, distinct_minus, pack_rows
 from kernels.cpu.engine import engine
-from kernels.cpu.ordinary import choice, ordinary
+from kernels.cpu.ordinary import choice, fits, ordinary
 from kernels.cpu.threads import run
 from kernels.layout import TileGeometry
 
@@ -93,16 +92,7 @@ def linear(
         ValueError: a shape or dtype that the kernel does not take.
         RuntimeError: the kernel is not to be had on this machine (``kernels.cpu.status``).
     """
-    if (
-        codes.shape != (-(-distinct_rows // LANES), -(-x.shape[-1] // CHUNK), LANES)
-        or x.shape[-1] > MOST_COLUMNS
-        or codes.dtype != torch.int32
-        or x.dtype != torch.float32
-        or scale.dtype != torch.float32
-        or scale.shape not in ((len(scale),), (len(scale), distinct_rows))
-        or (bias is not None and (bias.dtype != torch.float32 or bias.shape != (len(scale) * distinct_rows,)))
-        or not (x.is_cpu and codes.is_cpu and scale.is_cpu and (bias is None or bias.is_cpu))
-    ):
+    if not fits(x, codes, -(-x.shape[-1] // CHUNK), scale, bias, distinct_rows) or x.shape[-1] > MOST_COLUMNS:
         raise ValueError(
             f"the CPU kernel cannot multiply x {tuple(x.shape)} {x.dtype} with codes {tuple(codes.shape)} {codes.dtype}, scale "
             f"{tuple(scale.shape)} and {'no' if bias is None else bias.numel()} biases for {distinct_rows} rows; kernels.dispatch.linear takes "

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from kernels.cpu.codes import LANES
 from kernels.cpu.engine import engine
 
 
@@ -44,6 +45,19 @@ def _needs_torch(x: Tensor) -> bool:
         or torch._C._are_functorch_transforms_active()
         or torch._C._get_tracing_state() is not None
         or forward_ad._current_level >= 0
+    )
+
+
+def fits(x: Tensor, codes: Tensor, words: int, scale: Tensor, bias: Tensor | None, distinct_rows: int) -> bool:
+    """Whether codes, factors and bias are those of a layer of R rows and ``words`` words a row, all in the right dtype and on the CPU."""
+    outputs = len(scale) * distinct_rows
+    return (
+        codes.shape == (-(-distinct_rows // LANES), words, LANES)
+        and codes.dtype == torch.int32
+        and x.dtype == scale.dtype == torch.float32
+        and scale.shape in ((len(scale),), (len(scale), distinct_rows))
+        and (bias is None or (bias.dtype == torch.float32 and bias.shape == (outputs,)))
+        and all(tensor.is_cpu for tensor in (x, codes, scale, bias) if tensor is not None)
     )
 
 
