@@ -83,6 +83,7 @@ def kernels_markdown(record: Record) -> str:
         rows = list(group)
         first, ours = rows[0], [row for row in rows if row["ours"] and not row["engine"].startswith("memory-only")]
         fewer = [row for row in rows if not row["ours"] and row["dtype"] != ours[0]["dtype"]]
+        ours = [row for row in ours if row["dtype"] == ours[0]["dtype"]]  # like with like: no rounded inputs
         once = [row for row in ours if row["p"] == 4 and row["engine"].endswith("(torch)")]
         cells = [_best([row for row in rows if row["engine"] == first["fastest_dense"]], True), _best(fewer, True),
                  _best([row for row in rows if row["engine"] == "ggml Q1_0"]), _best(once),

@@ -122,6 +122,10 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
                 f"{path} holds a model that is not in the registry", "build it and pass load(path, into=model)"
             )
         into = tbn.models.create(registry["name"], **registry["kwargs"])
+    if not isinstance(into, nn.Module):
+        raise TBNError(
+            f"into={into!r} is no module", "pass the model itself, or leave it out: a registry model is rebuilt"
+        )
     modules = dict(into.named_modules(remove_duplicate=False))
     twins: dict[int, PackedLayer] = {}
     swaps: list[tuple[nn.Module, str, PackedLayer]] = []
@@ -154,21 +158,20 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
         },
     }
     state = {**tensors, **{name: tensors[first] for name, first in description["tied"].items()}}
-    for name, tensor in expected.items():
-        if (
-            name not in state
-            or state[name].shape != tensor.shape
-            or (state[name].dtype != tensor.dtype and not tensor.is_floating_point())
-        ):
-            got = f"{tuple(state[name].shape)} {state[name].dtype}" if name in state else "nothing"
-            raise TBNError(
-                f"{path} says {name!r} is {tuple(tensor.shape)} {tensor.dtype} but holds {got}", "save the model again"
-            )
-    if extra := sorted(set(state) - set(expected)):
-        raise TBNError(
-            f"{path} holds {extra[0]!r}, which the model does not have",
-            "load it into the architecture that it was saved from",
+    if other := sorted(set(state) ^ set(expected)):
+        first, second = (
+            (path, "the model does not have") if other[0] in state else ("the model", f"{path} does not have")
         )
+        raise TBNError(
+            f"{first} has {other[0]!r}, which {second}", "load it into the architecture that it was saved from"
+        )
+    for name, tensor in expected.items():
+        found = state[name]
+        if found.shape != tensor.shape or (found.dtype != tensor.dtype and not tensor.is_floating_point()):
+            raise TBNError(
+                f"{name!r} is {tuple(found.shape)} {found.dtype} in {path}, {tuple(tensor.shape)} {tensor.dtype} in the model",
+                "load it into the architecture that it was saved from",
+            )
     for parent_module, child, twin in swaps:
         setattr(parent_module, child, twin)
     into.load_state_dict(state)

@@ -213,7 +213,7 @@ def test_a_lying_file(file, lie):
 
 def test_extra_and_missing_float_tensors(file):
     rewrite(file, lambda tensors, _d, _m: tensors.update(extra=torch.zeros(1)))
-    with pytest.raises(TBNError, match="holds 'extra', which the model does not have"):
+    with pytest.raises(TBNError, match="has 'extra', which the model does not have; load it into the architecture"):
         tbn.load(file)
 
 
@@ -226,6 +226,13 @@ def test_another_architecture_is_refused_and_left_as_it_was(file):
     with pytest.raises(TBNError, match=r"layer 'fc1' is \(128, 784\)"):
         tbn.load(file, into=smaller)
     assert list(smaller) == before
+    wider = models.create("mlp")
+    wider.register_buffer("extra", torch.zeros(3))
+    with pytest.raises(TBNError, match="the model has 'extra', which .* does not have; load it into the architecture"):
+        tbn.load(file, into=wider)
+    assert "PackedLinear" not in str(wider)
+    with pytest.raises(TBNError, match="into='mlp' is no module; pass the model itself"):
+        tbn.load(file, into="mlp")
 
 
 def test_save_refuses_what_is_not_packed(tmp_path):

@@ -103,6 +103,27 @@ def test_every_command_has_help(command, capsys):
     assert code == 0 and "Usage" in out
 
 
+@pytest.fixture
+def threads_kept():
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("what", ["cpu", "networks"])
+def test_a_benchmark_gets_its_options(what, capsys, tmp_path, threads_kept):
+    """The file is looked at before anything is timed."""
+    (tmp_path / "mine.json").write_text("{}")
+    options = [what, "--quick", "--threads", 1, "--out", tmp_path / "mine.json", "--json"]
+    code, out, _ = tbn(capsys, "bench", *options)
+    assert code == 1 and "mine.json holds something else than an earlier result of" in json.loads(out)["error"]
+    assert "1 thread" in out and (tmp_path / "mine.json").read_text() == "{}"
+    code, _, err = tbn(capsys, "bench", "tpu")
+    assert code == 1 and err.startswith("error: there is no benchmark 'tpu'; choose one of cpu, gpu, networks")
+
+
 def test_help_needs_no_torch():
     code = """
 import sys

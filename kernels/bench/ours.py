@@ -29,6 +29,8 @@ def builders(problem: Problem) -> list[Builder]:
     """Every engine at every factor of the problem, by name; memory-only at the first factor alone, as it multiplies all rows whatever p is."""
     kernel = "triton" if problem.x.is_cuda else "native"
     once = {"torch": once_torch, kernel: once_kernel, "onnxruntime": once_onnxruntime}
+    if problem.case.op == "linear" and kernel == "native":
+        once["native int8"] = once_int8
     contracted = {"torch": collapsed_torch, kernel: collapsed_kernel, "onnxruntime": collapsed_onnxruntime}
     if problem.x.is_cuda:
         del once["onnxruntime"], contracted["onnxruntime"], contracted[kernel]
@@ -85,6 +87,17 @@ def once_kernel(problem: Problem, name: str, p: int) -> Engine:
     one = dispatch.conv if problem.case.op == "conv" else dispatch.linear
     macs = problem.case.macs // p if problem.x.is_cuda else None
     return Engine(name, chain(problem, layers, one), packed_bytes(problem, p), dtype_of(problem), p, macs)
+
+
+def once_int8(problem: Problem, name: str, p: int) -> Engine:
+    """The packed bits in the C kernel that rounds the inputs to 8 bits, which nobody gets unasked (TBN_CPU=int8)."""
+    from kernels.cpu.engine import chosen
+    from kernels.cpu.linear import multiply
+
+    (layer,) = prepared(problem, p)
+    require_native(problem, layer)
+    call = partial(multiply, problem.x, *layer.codes, problem.bias, layer.cpu_rows, by=chosen("int8"))
+    return Engine(name, call, packed_bytes(problem, p), "int8", p)
 
 
 def once_onnxruntime(problem: Problem, name: str, p: int) -> Engine:

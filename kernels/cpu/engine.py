@@ -51,13 +51,17 @@ def versions() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
-    """The choice for this process; builds the kernels if they are not in the cache.
+    """The choice for this process, ``chosen`` by TBN_CPU in its environment."""
+    return chosen(os.environ.get("TBN_CPU", ""))
+
+
+def chosen(forced: str) -> Engine:
+    """The engine for a word of TBN_CPU, or "" for the best; builds the kernels if they are not in the cache.
 
     Raises:
-        ValueError: TBN_CPU is not one of its words.
-        RuntimeError: TBN_CPU forces a version that the CPU has not, or that cannot be built.
+        ValueError: it is not one of the words.
+        RuntimeError: it forces a version that the CPU has not, or that cannot be built.
     """
-    forced = os.environ.get("TBN_CPU", "")
     if forced not in ("", "int8", "torch", *VERSIONS):
         raise ValueError(
             f"TBN_CPU={forced!r} in the environment: say avx512, avx2, portable, int8 or torch, or unset it"

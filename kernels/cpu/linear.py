@@ -6,7 +6,7 @@ them where no gradient is asked for.
 
 With ``TBN_CPU=int8`` in the environment the layer rounds each row of x to multiples of max|x| / 127 (``int8.c``): a product with signs is then off
 by at most row_length * max|x| / 254, about 1 % of the largest output for normally distributed x. It is for CPUs
-with AVX-512 VNNI and not in the benchmark yet. Without VNNI it is slower than float32.
+with AVX-512 VNNI ("native int8" in the benchmark); without VNNI it is slower than float32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from kernels.cpu.codes import CHUNK, LANES, distinct_minus, pack_rows
-from kernels.cpu.engine import engine
+from kernels.cpu.engine import Engine, engine
 from kernels.cpu.ordinary import choice, fits, ordinary
 from kernels.cpu.threads import run
 from kernels.layout import TileGeometry
@@ -104,10 +104,17 @@ def linear(
 
 
 def multiply(
-    x: Tensor, codes: Tensor, scale: Tensor, bias: Tensor | None, distinct_rows: int, relu: bool = False
+    x: Tensor,
+    codes: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    distinct_rows: int,
+    relu: bool = False,
+    by: Engine | None = None,
 ) -> Tensor:
-    """``linear`` without its checks, for a caller that has asked ``takes``; ``codes`` and ``scale`` are contiguous."""
-    found = engine()
+    """``linear`` without its checks, for a caller that has asked ``takes``; ``codes`` and ``scale`` are contiguous. ``by``: another engine than
+    this process's."""
+    found = by or engine()
     columns, blocks, copies = x.shape[-1], codes.shape[0], scale.shape[0]
     x = x.contiguous()
     bias = None if bias is None else bias.contiguous()

@@ -47,6 +47,10 @@ MEMORY_TEXT = (
     "peak_bytes: growth of a fresh process at batch 1. *paper* holds float32 tiles and writes one whole weight at a time; its authors report 2.8 "
     "times less GPU memory for their ViT. *packed* holds bits."
 )
+BLOCKS_TEXT = (
+    "*blocks* of one program: distinct rows x inputs x warps x stages of its load pipeline x programs that share the columns. Registers are "
+    "those of a thread; *wgmma_signs_in_registers* are the tensor core instructions whose signs never pass through shared memory."
+)
 
 
 def choose(label: str, options: list[Any], default: Any, key: str, show: Any = str) -> Any:
@@ -96,6 +100,7 @@ def compiled() -> None:
     report = json.loads(path.read_text())
     rows = pd.DataFrame(report["rows"])
     targets = " and ".join(sorted(rows.pop("target").unique()))
+    rows["blocks"] = [" x ".join(map(str, blocks)) for blocks in rows["blocks"]]
     day = str(report["date"])[:10]
     st.markdown(
         f"**Compiled for {targets}** with Triton {report['triton']}, {day}: what the machine code is, not how fast."
@@ -103,3 +108,4 @@ def compiled() -> None:
     st.dataframe(
         rows, hide_index=True, alt="Registers, shared memory, spills and tensor core instructions of each kernel"
     )
+    st.caption(BLOCKS_TEXT)

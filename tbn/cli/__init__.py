@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from tbn.cli import firmware, training
+from tbn.cli import benchmarks, firmware, training
 from tbn.cli.common import speaks
 from tbn.errors import TBNError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(training.app)
+app.add_typer(benchmarks.app)
 app.add_typer(firmware.app)
 
 

@@ -1,4 +1,4 @@
-"""Commands around training: ``train eval summary runs bench zoo``."""
+"""Commands around training: ``train eval summary runs zoo``."""
 
 from __future__ import annotations
 
@@ -251,16 +251,6 @@ def list_runs(runs_folder: Runs = None, as_json: Json = False) -> None:
         if len(table)
         else "no runs yet: tbn train",
     )
-
-
-@app.command()
-def bench(
-    quick: Annotated[bool, typer.Option(help="Fewer shapes and repeats.")] = False, as_json: Json = False
-) -> None:
-    """Time the kernels of this machine side by side (python -m kernels.bench has more options)."""
-    from kernels import bench as kernel_bench
-
-    raise typer.Exit(kernel_bench.main(["--quick"] * quick + ["--json"] * as_json))
 
 
 zoo_app = typer.Typer(help="Results that come with the package.", no_args_is_help=True)

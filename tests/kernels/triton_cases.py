@@ -34,6 +34,8 @@ SHAPES = [  # rows, row_length, p, alpha a tile, leading dimensions of x
     (256, 130, 2, True, (70,)),  # the large blocks of the 16-bit types
     (320, 16, 2, False, (131,)),
     (260, 16, 2, True, (66,)),
+    (8, 1, 4, True, (3,)),
+    (12, 1, 4, False, (33,)),
 ]
 
 
