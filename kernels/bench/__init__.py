@@ -36,16 +36,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="gpu" if torch.cuda.is_available() else "cpu",
         help="default: the GPU if any",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="under a minute: few cases, p = 4 and 8; saved only with --out"
-    )
+    return parse(parser, argv, "few cases, p = 4 and 8", "<device>-<machine>-<threads>.json")
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None, quick: str, file: str) -> argparse.Namespace:
+    """With the options of every benchmark: what a quick run leaves, and the file's usual name in kernels/results. Sets torch's threads."""
+    parser.add_argument("--quick", action="store_true", help=f"under a minute: {quick}; saved only with --out")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="where to save (default: kernels/results/<device>-<machine>-<threads>.json)",
-    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"where to save (default: kernels/results/{file})")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
     args = parser.parse_args(argv)
     if args.threads is not None:

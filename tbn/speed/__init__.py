@@ -12,7 +12,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from kernels import records
-from kernels.bench import run, sampling
+from kernels.bench import parse, run, sampling
 from kernels.bench.engine import Unavailable, first_line
 
 FACTORS = (4, 8)
@@ -40,26 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m tbn.speed", description="Time whole packed networks beside dense ones on this machine's CPU."
     )
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="under a minute: the MLP and ResNet18 at p = 4, batch 1; saved only with --out",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="where to save (default: kernels/results/models-cpu-<machine>-<threads>.json)",
-    )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
-    parser.add_argument(
         "--models", nargs="+", choices=tuple(networks.SHAPES), metavar="MODEL", help=f"of {', '.join(networks.SHAPES)}"
     )
-    args = parser.parse_args(argv)
-    if args.threads is not None:
-        if args.threads < 1:
-            parser.error(f"argument --threads: must be 1 or more, got {args.threads}")
-        torch.set_num_threads(args.threads)
+    args = parse(parser, argv, "the MLP and ResNet18 at p = 4, batch 1", "models-cpu-<machine>-<threads>.json")
     models = tuple(args.models or (("mlp", "resnet18") if args.quick else networks.SHAPES))
     factors, batches = ((4,), (1,)) if args.quick else (FACTORS, BATCHES)
     words = ["python -m tbn.speed", *["--quick"] * args.quick, *([f"--threads {args.threads}"] if args.threads else [])]

@@ -84,7 +84,7 @@ def test_json_is_the_only_thing_on_stdout_and_is_what_was_saved(
     assert record["threads"] == 1 and record["command"] == "python -m kernels.bench cpu --quick --threads 1"
     first, *others = record["not_measured"]
     assert first == "cuda: no GPU on this machine"
-    assert all("(native): left to torch" in line for line in others)
+    assert all("(native" in line and "): left to torch" in line for line in others)
     names = {(row["op"], row["engine"], row["p"]) for row in record["rows"]}
     assert len(names) == len(record["rows"])
     for op in ("linear", "conv", "mlp"):
@@ -133,7 +133,9 @@ def test_every_installed_peer_and_engine_gives_the_right_answer(case: Case, monk
     reasons = measure.Reasons()
     with torch.inference_mode():
         found = measure.engines_of(cases.problem_of(case, (4, 8)), here, reasons)
-    assert all("linear layers only" in line or "(native): left to torch" in line for line in reasons.lines())
+    assert all(
+        "linear layers only" in line or ("(native" in line and "): left to torch" in line) for line in reasons.lines()
+    )
     assert {peer.name for peer in here if not peer.linear_only or case.op == "linear"} <= set(found)
     assert {checked.engine.name for checked in found.values() if checked.dense} <= {
         "torch fp32",
