@@ -5,38 +5,7 @@ import logging
 import streamlit as st
 
 from pages.parts import live, words
-
-# one tile of bits, four times
-TILE = '<path d="M0 0h3v3h3v3H3V3H0z" fill="#2B87D1"/><path d="M0 0h6v6H0z" fill="#2B87D1" opacity=".35"/>'
-PLACES = "".join(f'<g transform="translate({x} {y})">{TILE}</g>' for x in (1, 9) for y in (1, 9))
-ICON = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{PLACES}</svg>'
-PAGES = {
-    "pages/explore/tradeoff.py": (
-        "Trade-off",
-        ":material/scatter_plot:",
-        "Score against size for every finished run of a task, with the Pareto front. Choose a run to see what it is made of.",
-    ),
-    "pages/run/train.py": (
-        "Train",
-        ":material/model_training:",
-        "Train a full-precision, binary or tiled network in the background and watch it. The job outlives this page.",
-    ),
-    "pages/explore/kernels.py": (
-        "Kernels",
-        ":material/speed:",
-        "How fast the packed kernels are beside the usual ones, as measured, with the machine and the date.",
-    ),
-    "pages/explore/memory.py": (
-        "Memory",
-        ":material/memory:",
-        "Where the bytes of a run are, layer by layer, in fp32, binary and tiled; and the flash and RAM of its firmware.",
-    ),
-    "pages/deploy/firmware.py": (
-        "Firmware",
-        ":material/developer_board:",
-        "One button: check, generate, build, fit, flash and verify a run on a board, with the log and each step's state.",
-    ),
-}
+from pages.parts.contents import ICON, PAGES
 
 if __name__ == "__main__":  # a visitor's run of this script
     st.set_page_config(page_title="TBN Explorer", page_icon=ICON, layout="wide")

@@ -1,0 +1,132 @@
+"""Learn, sizes: bits, bytes and MACs of any network of the registry at any p and lambda, before any training."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import names, words
+from pages.parts.choose import shared_box
+from tbn import boards, charts, memory_charts, models, tasks
+from tbn.config import RunConfig
+from tbn.errors import TBNError
+from tbn.recipes import min_layer_size
+
+FACTORS = (0, 1, 2, 4, 8, 16, 32, 64)
+EMBEDDED = [name for name in tasks.names() if name not in names.FOLDERS]
+COLUMNS = {
+    "name": "layer", "shape": "shape", "status": "stored as", "p": "p", "q": "q (bits)", "weight_bits": "bits", "bits_per_weight": "bits a weight",
+    "bytes": "bytes", "macs_dense": "MACs, every row", "macs_computed": "MACs, distinct rows",
+}  # fmt: skip
+
+
+@st.cache_data(show_spinner=False, max_entries=40)
+def shapes_of(task: str) -> tuple[dict[str, object], tuple[int, ...]]:
+    """What a task's models are built with, and the shape of an input."""
+    found = tasks.create(task)
+    return found.model_arguments, tuple(found.input_shape)
+
+
+@st.cache_data(show_spinner="Counting", max_entries=200)
+def sizes_of(
+    task: str, model: str, p: int, least: int, alpha: str, own: tuple[tuple[str, int], ...]
+) -> dict[str, object]:
+    """The network's sizes; no weight is made for it."""
+    import torch
+
+    from tbn.build import build
+    from tbn.size import summary
+
+    arguments, shape = shapes_of(task)
+    config = RunConfig(task=task, model=model, p=p, min_layer_size=least, alpha=alpha, per_layer=dict(own))
+    with torch.device("meta"):
+        network, _ = build(config, arguments)
+        return summary(network, shape).to_dict()
+
+
+def overrides(text: str) -> tuple[tuple[str, int], ...]:
+    """``blocks.0.*=8, fc1=2`` as pairs."""
+    found = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        pattern, _, factor = item.rpartition("=")
+        if not pattern or not factor.isdigit():
+            raise TBNError(f"'{item}' is no factor for a layer", "write PATTERN=P, for instance blocks.0.*=8")
+        found.append((pattern, int(factor)))
+    return tuple(found)
+
+
+left, right = st.columns([2, 3], gap="large")
+with left, st.container(border=True):
+    task = shared_box("Task", EMBEDDED, "task", EMBEDDED[0], words=names.title) or EMBEDDED[0]
+    model = str(st.selectbox("Model", models.names(tasks.kind_of(task)), key="model", bind="query-params"))
+    p = st.select_slider(
+        "Tiling factor p",
+        FACTORS,
+        4,
+        key="p",
+        bind="query-params",
+        format_func=lambda value: charts.label_of(value).removeprefix("p = "),
+    )
+    least = int(st.number_input(
+        "Minimum layer size lambda", 1, 10_000_000, min_layer_size(task, "adamw"), key="lambda", bind="query-params",
+        help="Smaller layers stay binary (p = 1): their tile would be too short to carry much",
+    ))  # fmt: skip
+    alpha = st.segmented_control(
+        "Alpha", ["tile", "layer"], default="tile", required=True, key="alpha", bind="query-params"
+    )
+    own = st.text_input(
+        "Layers with a factor of their own", key="own", bind="query-params", placeholder="PATTERN=P, PATTERN=P"
+    )
+    found = sizes_of(task, model, int(p), least, str(alpha), overrides(own))
+    command = f"tbn summary --model {model} --task {task} --p {p} --min-layer-size {least}"
+    st.code(command, language="bash", wrap_lines=True)
+
+with right:
+    with st.container(horizontal=True):
+        st.metric("fp32", charts.bytes_text(found["fp32_bytes"]), width="content")
+        st.metric(
+            "Tiles and alphas",
+            charts.bytes_text(found["weight_bytes"]),
+            width="content",
+            help=f"{found['weight_bytes']:,} bytes",
+        )
+        st.metric("Bits a weight", f"{found['bits_per_weight']:.3g}", width="content")
+        st.metric(
+            "Biases, norms", charts.bytes_text(found["other_bytes"]), width="content", help="float32, counted apart"
+        )
+        if found["macs_computed"]:
+            dense, computed = found["macs_dense"], found["macs_computed"]
+            st.metric(
+                "Multiply-adds",
+                f"{dense / computed:.2f}x fewer",
+                width="content",
+                help=f"{computed:,} of {dense:,} for one input",
+            )
+    st.caption(words.escape(charts.smaller_text(float(found["compression"]))))
+    layers = found["layers"]
+    blocks = memory_charts.layer_blocks(layers, charts.method_of(int(p)))
+    if charts.method_of(int(p)) != "fp32":
+        blocks = blocks[blocks["storage"] != "fp32"]
+    figure = memory_charts.memory_map(blocks)
+    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="blocks")
+    table = pd.DataFrame(layers).rename(columns=COLUMNS)[list(COLUMNS.values())]
+    table["shape"] = ["x".join(map(str, shape)) for shape in table["shape"]]
+    with st.expander(f"All {len(table)} layers", icon=":material/table:", expanded=len(table) <= 8):
+        st.dataframe(table, hide_index=True, alt="Bits, bytes and multiply-adds of each layer")
+    st.markdown("**Would it fit?** Tiles, alphas, biases and norms in float32 against the flash of each board:")
+    shares = [
+        {"board": board.title, "flash": board.flash_bytes, "taken": found["total_bytes"] / board.flash_bytes}
+        for board in boards.list_boards()
+    ]
+    share = st.column_config.ProgressColumn("taken by the network", format="percent", min_value=0.0, max_value=1.0)
+    st.dataframe(
+        pd.DataFrame(shares), hide_index=True, alt="How much of each board's flash the network takes",
+        column_config={"taken": share, "flash": st.column_config.NumberColumn("flash (bytes)", format="localized")},
+    )  # fmt: skip
+    st.caption(
+        "The code, and the RAM for activations, come on top: `tbn fit RUN` predicts the whole firmware of a trained run."
+    )
+st.page_link(
+    "pages/run/train.py",
+    label="Train it",
+    icon=":material/model_training:",
+    query_params={"task": task, "model": model},
+)
