@@ -13,5 +13,7 @@ if not os.path.isfile(os.path.join(model_dir, "model.c")):
     raise SystemExit(f"Error: no model.c in {model_dir}; generate it with `tbn export RUN`")
 
 runtime = os.path.join(env.subst("$PROJECT_DIR"), "lib", "tbn_runtime", "include")
-env.Append(CPPPATH=[model_dir, runtime], CPPDEFINES=[("TBN_BOARD_NAME", env.StringifyMacro(env["BOARD"]))])
+# environments are called as tbn's boards are, those of emulated ones with sim_ before it; PlatformIO's own board id may be another
+board = env["PIOENV"].removeprefix("sim_")
+env.Append(CPPPATH=[model_dir, runtime], CPPDEFINES=[("TBN_BOARD_NAME", env.StringifyMacro(board))])
 env.BuildSources(os.path.join("$BUILD_DIR", "model"), model_dir, "+<model.c>")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tbn.boards.selftest import encode
+from tbn.boards.frames import encode
 from tbn.export import firmware_root
 from tbn.export.host import compilers
 

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 enum {
-    TBN_FRAME_VERSION = 1,
+    TBN_FRAME_VERSION = 1, /* of the frame, not of what it carries */
     TBN_FRAME_HEADER_BYTES = 8,
     TBN_FRAME_OVERHEAD = 12 /* header and CRC */
 };
@@ -31,8 +31,10 @@ enum {
 typedef enum {
     TBN_FRAME_INFO = 0x01,
     TBN_FRAME_INFER = 0x02,
+    TBN_FRAME_SELF_TEST = 0x03,
     TBN_FRAME_INFO_REPLY = 0x81,
     TBN_FRAME_INFER_REPLY = 0x82,
+    TBN_FRAME_SELF_TEST_REPLY = 0x83,
     TBN_FRAME_ERROR_REPLY = 0xFF
 } tbn_frame_type;
 

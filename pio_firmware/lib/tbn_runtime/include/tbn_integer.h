@@ -18,11 +18,20 @@ extern "C" {
 
 TBN_STATIC_ASSERT((-3 >> 1) == -2, "right shifts of negative numbers have to round down");
 
-/* Inputs whose sums are in the table at one time, and the int16 that the table takes: 16 sums for each 4 inputs. */
-enum { TBN_INTEGER_TABLE_INPUTS = 64, TBN_INTEGER_TABLE_COUNT = TBN_INTEGER_TABLE_INPUTS * 4 };
+/* Working memory of the fast ways to a sum: sums of inputs, or inputs in another order. Half of it where there are 2 KB of RAM in all. */
+#if defined(RAMEND) && RAMEND < 4096
+enum { TBN_INTEGER_BLOCK_BYTES = 256 };
+#else
+enum { TBN_INTEGER_BLOCK_BYTES = 512 };
+#endif
+typedef union {
+    uint32_t words[TBN_INTEGER_BLOCK_BYTES / 4];
+    uint16_t sums[TBN_INTEGER_BLOCK_BYTES / 2];
+} tbn_integer_block;
 
-/* Fewer distinct rows than this do not pay for a table. */
-enum { TBN_INTEGER_TABLE_ROWS = 8 };
+/* A convolution whose tile is whole rows takes four positions at a time, which is faster, where there is a block and sums for each distinct
+ * row: TBN_INTEGER_FOUR, or TBN_INTEGER_FOUR_LONG of them where a row has more than 256 inputs. */
+enum { TBN_INTEGER_FOUR = 4, TBN_INTEGER_FOUR_LONG = 6 };
 
 /* What a layer multiplies with, and how its sums become codes. What a pointer names lies in flash (see tbn_flash.h).
  *
@@ -51,11 +60,11 @@ typedef struct {
 
 /* Memory of the caller for the time of one call. */
 typedef struct {
-    int16_t *table;       /* NULL, or TBN_INTEGER_TABLE_COUNT: faster */
+    tbn_integer_block *block; /* NULL: slow */
     int32_t *sums;
-    uint32_t sum_count;   /* at least the layer's sums */
-    uint8_t *patch;       /* of a convolution; NULL otherwise */
-    uint32_t patch_count; /* at least row_length * groups */
+    uint32_t sum_count;       /* at least the layer's sums; see TBN_INTEGER_FOUR */
+    uint8_t *patch;           /* of a convolution that goes position by position; NULL otherwise */
+    uint32_t patch_count;     /* at least row_length * groups */
 } tbn_integer_scratch;
 
 typedef struct {

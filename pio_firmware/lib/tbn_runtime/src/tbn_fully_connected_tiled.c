@@ -9,23 +9,38 @@ enum { TBN_SUMS = 16 };
 /* sums[s] = (s & 1 ? x0 : -x0) + (s & 2 ? x1 : -x1) + (s & 4 ? x2 : -x2) + (s & 8 ? x3 : -x3) */
 static inline void tbn_sums_of_4(const float *x, float *sums)
 {
-    const float low[4] = {-x[0] - x[1], x[0] - x[1], x[1] - x[0], x[0] + x[1]};
+    const float low0 = -x[0] - x[1], low1 = x[0] - x[1], low2 = x[1] - x[0], low3 = x[0] + x[1];
     const float high[4] = {-x[2] - x[3], x[2] - x[3], x[3] - x[2], x[2] + x[3]};
-    for (uint32_t h = 0; h < 4; h++) {
-        for (uint32_t l = 0; l < 4; l++) {
-            sums[h * 4 + l] = high[h] + low[l];
-        }
+    for (uint32_t h = 0; h < 4; h++, sums += 4) {
+        sums[0] = high[h] + low0;
+        sums[1] = high[h] + low1;
+        sums[2] = high[h] + low2;
+        sums[3] = high[h] + low3;
     }
 }
 
-/* The table's answer for 8 * `bytes` inputs of one row. */
+static inline float tbn_add_8(float sum, uint32_t signs, const float *table)
+{
+    sum += table[signs & 15u];
+    return sum + table[TBN_SUMS + (signs >> 4)];
+}
+
+/* The table's answer for the inputs of a row that it covers: all, the usual case, without a loop; or 8 * `bytes`. */
 static inline float tbn_row_sum(const uint8_t *signs, const float *table, uint32_t bytes)
 {
     float sum = 0.0f;
+    if (bytes == TBN_TABLE_INPUTS / 8) {
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[0]), table);
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[1]), &table[2 * TBN_SUMS]);
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[2]), &table[4 * TBN_SUMS]);
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[3]), &table[6 * TBN_SUMS]);
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[4]), &table[8 * TBN_SUMS]);
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[5]), &table[10 * TBN_SUMS]);
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[6]), &table[12 * TBN_SUMS]);
+        return tbn_add_8(sum, TBN_READ_U8(&signs[7]), &table[14 * TBN_SUMS]);
+    }
     for (uint32_t j = 0; j < bytes; j++, table += 2 * TBN_SUMS) {
-        const uint32_t byte = TBN_READ_U8(&signs[j]);
-        sum += table[byte & 15u];
-        sum += table[TBN_SUMS + (byte >> 4)];
+        sum = tbn_add_8(sum, TBN_READ_U8(&signs[j]), table);
     }
     return sum;
 }
@@ -51,14 +66,13 @@ tbn_status tbn_fully_connected_tiled(const tbn_tiled_layer *layer, const float *
 
     for (uint32_t start = 0; start < layer->row_length; start += TBN_TABLE_INPUTS) {
         const uint32_t left = layer->row_length - start;
-        const uint32_t inputs = left < TBN_TABLE_INPUTS ? left : TBN_TABLE_INPUTS;
+        const uint32_t inputs = left < TBN_TABLE_INPUTS ? left : (uint32_t)TBN_TABLE_INPUTS;
         for (uint32_t i = 0; i < inputs; i += 4) {
             tbn_sums_of_4(&input[start + i], &table[i * 4]);
         }
         const uint8_t *signs = &layer->tile[start / 8];
         for (uint32_t row = 0; row < distinct_rows; row++, signs += row_bytes) {
-            /* The full table is the usual case; its constant length lets the compiler drop the loop. */
-            const float sum = inputs == TBN_TABLE_INPUTS ? tbn_row_sum(signs, table, TBN_TABLE_INPUTS / 8) : tbn_row_sum(signs, table, inputs / 8);
+            const float sum = tbn_row_sum(signs, table, inputs / 8);
             output[row] = start == 0 ? sum : output[row] + sum;
         }
     }

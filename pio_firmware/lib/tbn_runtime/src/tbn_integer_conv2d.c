@@ -1,5 +1,5 @@
-/* One position after the other: what lies under the window is copied into the patch, channel by channel, and the rows are multiplied with
- * it as in a fully connected layer. */
+/* Convolutions: four neighbouring positions at once where that is possible (tbn_integer_four.c), else one after the other: what lies under
+ * the window is copied into the patch, channel by channel, and the rows are multiplied with it as in a fully connected layer. */
 #include "tbn_integer_window.h"
 
 static void tbn_gather(const tbn_window *window, const uint8_t *input, const tbn_image *shape, uint32_t row, uint32_t column, uint8_t zero,
@@ -26,12 +26,16 @@ tbn_status tbn_integer_conv2d(const tbn_integer_layer *layer, const tbn_window *
     if (status != TBN_OK) {
         return status;
     }
-    if (scratch->patch == NULL) {
-        return TBN_ERROR_NULL;
-    }
     const uint32_t taps = input_shape->channels * window->kernel_height * window->kernel_width;
     if (taps != layer->row_length * layer->groups || output_shape->channels != layer->rows) {
         return TBN_ERROR_SHAPE;
+    }
+    if (tbn_integer_takes_four(layer, scratch)) {
+        tbn_integer_conv2d_by_four(layer, window, input, input_shape, output, output_shape, scratch);
+        return TBN_OK;
+    }
+    if (scratch->patch == NULL) {
+        return TBN_ERROR_NULL;
     }
     if (scratch->patch_count < taps) {
         return TBN_ERROR_BUFFER;

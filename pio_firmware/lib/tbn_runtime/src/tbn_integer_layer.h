@@ -12,6 +12,34 @@
 #define TBN_READ_I16(address) (*(address))
 #endif
 
+/* Cortex-M4, M7, M33 and the like: four bytes in a register. -DTBN_PORTABLE leaves their instructions alone. */
+#if defined(__ARM_FEATURE_SIMD32) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN) && !defined(TBN_PORTABLE)
+#define TBN_FOUR_BYTES 1
+typedef struct {
+    uint32_t value;
+} __attribute__((packed, may_alias)) tbn_loose_word; /* at any address */
+#else
+#define TBN_FOUR_BYTES 0
+#endif
+
+/* Cortex-M0 and M0+: see tbn_thumb1.S. */
+#if defined(__thumb__) && !defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN) && !defined(TBN_PORTABLE)
+#define TBN_THUMB1 1
+uint32_t tbn_thumb1_fill(const uint8_t *codes, uint32_t groups, uint32_t none, uint32_t less, uint32_t *words);
+void tbn_thumb1_rows(const uint8_t *a, const uint8_t *b, uint32_t step, uint32_t bytes, const uint16_t *table, int32_t *sums,
+                     const int32_t *end);
+void tbn_thumb1_four(const uint8_t *signs, uint32_t step, const uint32_t *tables, uint32_t *packed, const uint32_t *end);
+#else
+#define TBN_THUMB1 0
+#endif
+
+/* Loops that have all registers to themselves run faster than those inlined into a large function. */
+#if defined(__GNUC__)
+#define TBN_ALONE __attribute__((noinline))
+#else
+#define TBN_ALONE
+#endif
+
 static inline uint8_t tbn_clip(int32_t value, uint8_t low, uint8_t high)
 {
     if (value < (int32_t)low) {
@@ -30,42 +58,14 @@ tbn_status tbn_integer_check(const tbn_integer_layer *layer, const tbn_integer_s
 /* scratch->sums[i] = sum of sign * (input - zero) over piece i of the distinct rows. `input` holds row_length * groups codes. */
 void tbn_integer_sums(const tbn_integer_layer *layer, const uint8_t *input, const tbn_integer_scratch *scratch);
 
+/* The same for `rows` whole rows of signs that follow each other in the tile from bit `position` on, all of the same `count` inputs: with a
+ * table of sums, or with instructions that take four bytes. */
+void tbn_integer_table_sums(const tbn_integer_layer *layer, uint32_t position, uint32_t rows, const uint8_t *input, tbn_integer_block *block,
+                            int32_t *sums);
+void tbn_integer_plane_sums(const tbn_integer_layer *layer, uint32_t position, uint32_t rows, const uint8_t *input, tbn_integer_block *block,
+                            int32_t *sums);
+
 /* The sums of one position as outputs, `stride` elements from one output to the next; into `codes`, or into `values` where that is no NULL. */
-static inline void tbn_integer_finish(const tbn_integer_layer *layer, const int32_t *sums, uint8_t *codes, int32_t *values, uint32_t stride)
-{
-    const uint32_t copies = layer->rows / layer->distinct_rows;
-    const uint32_t of_sums = copies * layer->sums;
-    const int cut = layer->sums != layer->distinct_rows;
-    uint32_t tile = 0; /* counted over all copies: their borders are tile borders */
-    uint32_t used = 0; /* signs of this tile */
-    uint32_t number = 0;
-    uint32_t target = 0;
-    for (uint32_t copy = 0, output = 0; copy < copies; copy++) {
-        const int32_t *sum = sums;
-        for (uint32_t row = 0; row < layer->distinct_rows; row++, output++, target += stride) {
-            int32_t value = tbn_bias(layer->biases, layer->bias_count == 1 ? 0 : output, layer->bias_shift);
-            uint32_t left = layer->row_length;
-            while (left != 0) {
-                const uint32_t in_tile = layer->tile_length - used;
-                const uint32_t taken = cut && in_tile < left ? in_tile : left;
-                const uint32_t index = layer->multiplier_count == of_sums ? number : layer->multiplier_count == 1 ? 0 : tile;
-                value += (*sum >> layer->sum_shift) * (int32_t)TBN_READ_I16(&layer->multipliers[index]);
-                sum++;
-                number++;
-                left -= taken;
-                used += taken;
-                while (used >= layer->tile_length) {
-                    used -= layer->tile_length;
-                    tile++;
-                }
-            }
-            if (values != NULL) {
-                values[target] = value;
-            } else {
-                codes[target] = tbn_clip(value >> layer->shift, layer->low, layer->high);
-            }
-        }
-    }
-}
+void tbn_integer_finish(const tbn_integer_layer *layer, const int32_t *sums, uint8_t *codes, int32_t *values, uint32_t stride);
 
 #endif

@@ -1,11 +1,12 @@
-/* Sums of the distinct rows, in one of three ways with the same answer:
- * - a table, where the tile is whole rows that start on byte borders: four inputs have 16 signed sums, which are computed once and then
- *   serve all rows; a row adds table[its 4 signs] in place of 4 additions. The table covers TBN_INTEGER_TABLE_INPUTS inputs at a time;
- * - sign by sign, any geometry;
+/* Sums of the distinct rows, in one of these ways with the same answer:
+ * - whole rows of signs: with instructions that take four bytes (tbn_integer_planes.c) where the processor has them, else with a table of
+ *   sums (tbn_integer_table_sums.c);
+ * - rows that are cut at tile borders: sign by sign;
  * - int8 weights. */
 #include "tbn_integer_layer.h"
 
-enum { TBN_SUMS = 16 };
+/* Rows of the same inputs that pay for the block's making. */
+enum { TBN_FAST_ROWS = TBN_FOUR_BYTES ? 1 : 2 };
 
 tbn_status tbn_integer_check(const tbn_integer_layer *layer, const tbn_integer_scratch *scratch)
 {
@@ -28,50 +29,6 @@ tbn_status tbn_integer_check(const tbn_integer_layer *layer, const tbn_integer_s
         return TBN_ERROR_SHAPE;
     }
     return scratch->sum_count < layer->sums ? TBN_ERROR_BUFFER : TBN_OK;
-}
-
-/* table[s] = (s & 1 ? x0 : -x0) + (s & 2 ? x1 : -x1) + (s & 4 ? x2 : -x2) + (s & 8 ? x3 : -x3), x = code - zero */
-static inline void tbn_sums_of_4(const uint8_t *codes, int32_t zero, int16_t *table)
-{
-    const int32_t x0 = codes[0] - zero, x1 = codes[1] - zero, x2 = codes[2] - zero, x3 = codes[3] - zero;
-    const int32_t low[4] = {-x0 - x1, x0 - x1, x1 - x0, x0 + x1};
-    const int32_t high[4] = {-x2 - x3, x2 - x3, x3 - x2, x2 + x3};
-    for (uint32_t h = 0; h < 4; h++) {
-        for (uint32_t l = 0; l < 4; l++) {
-            table[h * 4 + l] = (int16_t)(high[h] + low[l]);
-        }
-    }
-}
-
-/* The table's answer for 8 * `bytes` inputs of one row. */
-static inline int32_t tbn_row_sum(const uint8_t *signs, const int16_t *table, uint32_t bytes)
-{
-    int32_t sum = 0;
-    for (uint32_t j = 0; j < bytes; j++, table += 2 * TBN_SUMS) {
-        const uint32_t byte = TBN_READ_U8(&signs[j]);
-        sum += table[byte & 15u];
-        sum += table[TBN_SUMS + (byte >> 4)];
-    }
-    return sum;
-}
-
-static void tbn_sums_by_table(const tbn_integer_layer *layer, const uint8_t *input, int32_t *sums, int16_t *table)
-{
-    const uint32_t row_bytes = layer->row_length / 8;
-    for (uint32_t start = 0; start < layer->row_length; start += TBN_INTEGER_TABLE_INPUTS) {
-        const uint32_t left = layer->row_length - start;
-        const uint32_t inputs = left < TBN_INTEGER_TABLE_INPUTS ? left : (uint32_t)TBN_INTEGER_TABLE_INPUTS;
-        for (uint32_t i = 0; i < inputs; i += 4) {
-            tbn_sums_of_4(&input[start + i], layer->zero, &table[i * 4]);
-        }
-        const uint8_t *signs = &layer->tile[start / 8];
-        for (uint32_t row = 0; row < layer->distinct_rows; row++, signs += row_bytes) {
-            /* The full table is the usual case; its constant length lets the compiler drop the loop. */
-            const int32_t sum = inputs == TBN_INTEGER_TABLE_INPUTS ? tbn_row_sum(signs, table, TBN_INTEGER_TABLE_INPUTS / 8)
-                                                                   : tbn_row_sum(signs, table, inputs / 8);
-            sums[row] = start == 0 ? sum : sums[row] + sum;
-        }
-    }
 }
 
 /* Sum of sign * (code - zero) over `count` signs of the tile from `position` on. */
@@ -122,33 +79,78 @@ static void tbn_sums_by_sign(const tbn_integer_layer *layer, const uint8_t *inpu
     }
 }
 
+#if TBN_FOUR_BYTES
+/* Bytes 0 and 2 of a word as two halves, less twice `zero`; and as signed numbers. */
+static inline uint32_t tbn_codes(uint32_t word, uint32_t zeros)
+{
+    uint32_t found;
+    __asm__("uxtb16 %0, %1\n\tssub16 %0, %0, %2" : "=&r"(found) : "r"(word), "r"(zeros) : "cc");
+    return found;
+}
+
+static inline int32_t tbn_multiply(uint32_t weights, uint32_t codes, int32_t sum)
+{
+    uint32_t halves;
+    __asm__("sxtb16 %1, %2\n\tsmlad %0, %1, %3, %0" : "+r"(sum), "=&r"(halves) : "r"(weights), "r"(codes) : "cc");
+    return sum;
+}
+#endif
+
+/* Two rows share the reading of the codes. */
+static TBN_ALONE void tbn_two_sums_by_weight(const int8_t *one, const int8_t *two, const uint8_t *codes, uint32_t count, int32_t zero,
+                                             int32_t *sums)
+{
+    int32_t first = 0, second = 0;
+#if TBN_FOUR_BYTES
+    for (; count >= 4; count -= 4, one += 4, two += 4, codes += 4) {
+        const uint32_t word = ((const tbn_loose_word *)codes)->value, zeros = (uint32_t)zero * 0x10001u;
+        const uint32_t even = tbn_codes(word, zeros), odd = tbn_codes(word >> 8, zeros);
+        const uint32_t a = ((const tbn_loose_word *)one)->value, b = ((const tbn_loose_word *)two)->value;
+        first = tbn_multiply(a >> 8, odd, tbn_multiply(a, even, first));
+        second = tbn_multiply(b >> 8, odd, tbn_multiply(b, even, second));
+    }
+#endif
+    for (; count != 0; count--, one++, two++, codes++) {
+        const int32_t code = (int32_t)*codes - zero;
+        first += code * TBN_READ_I8(one);
+        second += code * TBN_READ_I8(two);
+    }
+    sums[0] = first;
+    sums[1] = second;
+}
+
 static void tbn_sums_by_weight(const tbn_integer_layer *layer, const uint8_t *input, int32_t *sums)
 {
-    const uint32_t rows_of_group = layer->distinct_rows / layer->groups;
+    const uint32_t rows = layer->distinct_rows / layer->groups, length = layer->row_length;
     const int8_t *weights = layer->weights;
-    uint32_t in_group = 0;
-    for (uint32_t row = 0; row < layer->distinct_rows; row++) {
-        int32_t sum = 0;
-        for (uint32_t column = 0; column < layer->row_length; column++) {
-            sum += ((int32_t)input[column] - layer->zero) * TBN_READ_I8(weights);
-            weights++;
-        }
-        sums[row] = sum;
-        if (++in_group == rows_of_group) {
-            in_group = 0;
-            input += layer->row_length;
+    for (uint32_t group = 0; group < layer->groups; group++, input += length) {
+        for (uint32_t row = 0; row < rows; row += 2) {
+            const uint32_t here = rows - row < 2 ? 1 : 2;
+            int32_t both[2]; /* a last single row is its own partner */
+            tbn_two_sums_by_weight(weights, weights + (here - 1) * length, input, length, layer->zero, both);
+            for (uint32_t i = 0; i < here; i++, weights += length) {
+                *sums++ = both[i];
+            }
         }
     }
 }
 
 void tbn_integer_sums(const tbn_integer_layer *layer, const uint8_t *input, const tbn_integer_scratch *scratch)
 {
+    const uint32_t rows = layer->distinct_rows / layer->groups;
     if (layer->tile == NULL) {
         tbn_sums_by_weight(layer, input, scratch->sums);
-    } else if (scratch->table != NULL && layer->row_length % 8 == 0 && layer->groups == 1 &&
-               layer->tile_length == layer->distinct_rows * layer->row_length && layer->distinct_rows >= TBN_INTEGER_TABLE_ROWS) {
-        tbn_sums_by_table(layer, input, scratch->sums, scratch->table);
-    } else {
+    } else if (scratch->block == NULL || layer->tile_length != layer->distinct_rows * layer->row_length || rows < TBN_FAST_ROWS) {
         tbn_sums_by_sign(layer, input, scratch->sums);
+    } else {
+        for (uint32_t group = 0; group < layer->groups; group++, input += layer->row_length) {
+            const uint32_t position = group * rows * layer->row_length;
+            int32_t *sums = &scratch->sums[group * rows];
+#if TBN_FOUR_BYTES
+            tbn_integer_plane_sums(layer, position, rows, input, scratch->block, sums);
+#else
+            tbn_integer_table_sums(layer, position, rows, input, scratch->block, sums);
+#endif
+        }
     }
 }

@@ -15,6 +15,12 @@ static inline tbn_status tbn_check_window(const tbn_window *window, const uint8_
     return empty ? TBN_ERROR_SHAPE : TBN_OK;
 }
 
+/* Whether a convolution may go four positions at a time: a tile of whole rows, and memory for the sums. */
+int tbn_integer_takes_four(const tbn_integer_layer *layer, const tbn_integer_scratch *scratch);
+
+void tbn_integer_conv2d_by_four(const tbn_integer_layer *layer, const tbn_window *window, const uint8_t *input, const tbn_image *input_shape,
+                                uint8_t *output, const tbn_image *output_shape, const tbn_integer_scratch *scratch);
+
 /* Whether all windows lie inside the image. */
 static inline int tbn_windows_inside(const tbn_window *window, const tbn_image *input_shape, const tbn_image *output_shape)
 {

@@ -1,0 +1,1 @@
+#include "../include/tbn_flash.h" /* the Arduino IDE looks for headers in src */
