@@ -1,7 +1,8 @@
 """A packed model as one .safetensors file: tensors, and in the header everything needed to read them. No pickle anywhere.
 
 Header: ``format`` "tbn", ``format_version``, ``sha256`` over tensors and description, and ``model``, a JSON text with the packed layers (name,
-weight shape, p, alphas, bias, and ``transposed`` where the shape is (inputs, outputs)), tied names and, for a registry model, its name and arguments.
+weight shape, p, alphas, bias, and ``transposed`` where the shape is (inputs, outputs)), tied names and, for a registry model, its name and arguments;
+after quantisation-aware training also ``ranges``, those of its integer tensors (``tbn.integer``).
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ def save(packed: nn.Module, path: str | Path) -> None:
         for name, module in packed.named_modules(remove_duplicate=False)
         if isinstance(module, PackedLayer)
     }
-    description = json.dumps(
-        {"layers": layers, "tied": tied, "registry": getattr(packed, "tbn_model", None)}, sort_keys=True
-    )
+    about: dict[str, Any] = {"layers": layers, "tied": tied, "registry": getattr(packed, "tbn_model", None)}
+    if ranges := getattr(packed, "tbn_ranges", None):
+        about["ranges"] = ranges
+    description = json.dumps(about, sort_keys=True)
     metadata = {
         "format": "tbn",
         "format_version": str(FORMAT_VERSION),
@@ -166,15 +168,17 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
             f"{first} has {other[0]!r}, which {second}", "load it into the architecture that it was saved from"
         )
     for name, tensor in expected.items():
-        found = state[name]
-        if found.shape != tensor.shape or (found.dtype != tensor.dtype and not tensor.is_floating_point()):
+        held = state[name]
+        if held.shape != tensor.shape or (held.dtype != tensor.dtype and not tensor.is_floating_point()):
             raise TBNError(
-                f"{name!r} is {tuple(found.shape)} {found.dtype} in {path}, {tuple(tensor.shape)} {tensor.dtype} in the model",
+                f"{name!r} is {tuple(held.shape)} {held.dtype} in {path}, {tuple(tensor.shape)} {tensor.dtype} in the model",
                 "load it into the architecture that it was saved from",
             )
     for parent_module, child, twin in swaps:
         setattr(parent_module, child, twin)
     into.load_state_dict(state)
+    if "ranges" in description:
+        into.tbn_ranges = {name: tuple(limits) for name, limits in description["ranges"].items()}  # type: ignore[assignment]
     return into.eval()
 
 

@@ -1,5 +1,6 @@
 """Augmentations by name: a changed copy of a raw training batch. Images by torchvision's v2 transforms, sample by sample, so that each sample
-draws numbers of its own; points by a scale and a shift of the shape. All randomness is torch's global generator's, so a seeded epoch repeats.
+draws numbers of its own, or by one bent grid a sample ("affine"); points by a scale and a shift of the shape. All randomness is torch's global
+generator's, so a seeded epoch repeats.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tbn.errors import TBNError
 
 Augmentation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 NAMES = {
-    "images": ("none", "crop", "crop_flip", "resized_crop"),
+    "images": ("none", "crop", "crop_flip", "resized_crop", "affine"),
     "segmentation": ("none", "flips"),
     "points": ("none", "scale_shift"),
     "parts": ("none", "scale_shift"),
@@ -29,7 +31,8 @@ def augmentation(name: str, kind: str, input_shape: tuple[int, ...]) -> Augmenta
 
     Args:
         name: "crop" (random crop after padding by an eighth of the side), "crop_flip" (and a horizontal flip), "resized_crop" (ImageNet's, and a
-            flip), "flips" (both axes, masks with their images), "scale_shift" (x y z of a whole shape times 2/3 to 3/2, moved by up to 0.2).
+            flip), "affine" (turned, slanted, stretched and moved a little, for characters), "flips" (both axes, masks with their images),
+            "scale_shift" (x y z of a whole shape times 2/3 to 3/2, moved by up to 0.2).
         kind: of the task.
         input_shape: of one raw input.
 
@@ -45,6 +48,8 @@ def augmentation(name: str, kind: str, input_shape: tuple[int, ...]) -> Augmenta
         return None
     if name == "scale_shift":
         return _scale_shift
+    if name == "affine":
+        return _affine
     return _by_sample(_image_transform(name, input_shape), masks=kind == "segmentation")
 
 
@@ -88,3 +93,17 @@ def _scale_shift(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     inputs[:, :3] *= torch.empty(shape).uniform_(2 / 3, 3 / 2).to(inputs)
     inputs[:, :3] += torch.empty(shape).uniform_(-0.2, 0.2).to(inputs)
     return inputs, targets
+
+
+def _affine(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image (batch, channels, height, width) through a map of its own; what comes in from outside is as the nearest pixel of the border."""
+    count = len(inputs)
+    limits = (0.12, 0.08, 0.08, 0.08)  # turn and slant (radians), height and width (log)
+    turn, slant, high, wide = (torch.empty(count).uniform_(-limit, limit) for limit in limits)
+    maps = torch.empty(count, 2, 3)
+    maps[:, 0, 0], maps[:, 0, 1] = wide.exp() * turn.cos(), slant - turn.sin()
+    maps[:, 1, 0], maps[:, 1, 1] = turn.sin(), high.exp() * turn.cos()
+    maps[:, :, 2].uniform_(-1 / 14, 1 / 14)  # the grid is two long
+    grid = F.affine_grid(maps.to(inputs.device), list(inputs.shape), align_corners=False)
+    moved = F.grid_sample(inputs.float(), grid, padding_mode="border", align_corners=False)
+    return (moved.round() if not inputs.is_floating_point() else moved).to(inputs.dtype), targets

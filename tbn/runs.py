@@ -77,7 +77,7 @@ class Run:
     @property
     def source(self) -> str:
         """ "zoo" for a result that came with the package, else "runs"."""
-        return "zoo" if self.path.resolve().parent == zoo_root().resolve() else "runs"
+        return "zoo" if zoo_root().resolve() in self.path.resolve().parents else "runs"
 
     @cached_property
     def config(self) -> dict[str, Any]:

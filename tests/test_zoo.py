@@ -32,8 +32,8 @@ def test_entries_are_every_family_factor_and_seed():
     assert len({json.dumps(config.to_dict(), sort_keys=True) for config in entries.values()}) == len(entries)
 
 
-def test_every_model_is_in_the_zoo_but_the_larger_resnets():
-    assert set(models.names()) - {family.model for family in FAMILIES} == {"resnet34", "resnet50"}
+def test_every_model_is_in_the_zoo_but_the_larger_resnets_and_that_of_the_front():
+    assert set(models.names()) - {family.model for family in FAMILIES} == {"resnet34", "resnet50", "micro_cnn"}
 
 
 def test_factors_of_a_family_differ_in_nothing_else():

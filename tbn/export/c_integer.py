@@ -7,37 +7,33 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 
-from tbn.export.report import HEADER, REFERENCE, REPORT, SOURCE, ArenaPart, ExportedLayer, ExportReport
-from tbn.files import write_bytes, write_json
-from tbn.integer.arena import Arena, plan, uses_table
-from tbn.integer.network import (
-    Add,
-    Affine,
-    AveragePool,
-    Codes,
-    IntegerNetwork,
-    Layer,
-    MaxPool,
-    Operation,
-    Signs,
-    Table,
-    Window,
+from tbn.export.integer_text import block, call, shapes, symbol_of
+from tbn.export.report import (
+    HEADER,
+    INTEGER,
+    REFERENCE,
+    REPORT,
+    SOURCE,
+    ArenaPart,
+    ExportedLayer,
+    ExportReport,
 )
+from tbn.files import write_bytes, write_json
+from tbn.integer.arena import Arena, plan
+from tbn.integer.classes import rate_of
+from tbn.integer.network import Codes, IntegerNetwork, Layer, Norm, Operation, Product, Signs, Swap, Table
 from tbn.integer.reference import run
 
 SELF_TEST_IMAGES = 32
+SELF_TEST_PRODUCTS = 100_000_000  # multiplications in all: an emulated board makes some millions a second
 TEMPLATES = Path(__file__).parent / "templates"
-TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t"}
-Fields = list[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -64,21 +60,28 @@ def export_integer(
     """Write model.h, model.c, selftest.npz and export.json into ``out_dir``, each replaced whole, export.json last.
 
     Args:
-        task: gives name, test_inputs and test_targets; the first 32 and their answers become the self-test (inputs uint8, values int32 as
-            the board gives them, logits float32, labels).
+        task: gives name, test_inputs and test_targets; the first 32 (fewer of a large network) and their answers become the self-test
+            (inputs uint8, outputs int32, labels).
         fingerprint: kept in the report; tells what this was generated from.
     """
-    folder, source = Path(out_dir), generate(network, title)
-    raw = np.array(task.test_inputs[:SELF_TEST_IMAGES], np.uint8)
-    values = run(network, raw)
-    labels = np.asarray(task.test_targets[: len(raw)], np.int64)
-    reference = io.BytesIO()
-    logits = (values * network.output_scale).astype(np.float32)
-    np.savez(reference, inputs=raw, values=values, logits=logits, labels=labels)
+    folder, source, codes = Path(out_dir), generate(network, title), network.tensors[0]
+    count = min(SELF_TEST_IMAGES, max(4, SELF_TEST_PRODUCTS // network.products))
+    raw = np.asarray(task.test_inputs[:count])
     report = ExportReport(
-        folder, source.model_hash, str(task.name), network.tensors[0].count, network.outputs, source.weight_bytes, source.arena.bytes,
-        len(raw), _exported(network), _arena_parts(network, source.arena), fingerprint,
+        folder=folder, model_hash=source.model_hash, task=str(task.name), input_bytes=codes.count, outputs=network.outputs,
+        weight_bytes=source.weight_bytes, arena_bytes=source.arena.bytes, images=len(raw), layers=_exported(network),
+        arena=_arena_parts(network, source.arena), fingerprint=fingerprint, precision=INTEGER, output_scale=network.output_scale,
+        input_scale=0.0 if raw.dtype == np.uint8 else codes.scale, input_zero=0 if raw.dtype == np.uint8 else codes.zero,
+        front=network.front,
     )  # fmt: skip
+    inputs = report.encode(raw)[:count]
+    reference = io.BytesIO()
+    np.savez(
+        reference,
+        inputs=inputs,
+        outputs=run(network, inputs.reshape(-1, *codes.shape)),
+        labels=np.asarray(task.test_targets[: len(raw)]),
+    )
     write_bytes(folder / HEADER, source.header.encode())
     write_bytes(folder / SOURCE, source.code.encode())
     write_bytes(folder / REFERENCE, reference.getvalue())
@@ -92,6 +95,9 @@ def _render(network: IntegerNetwork, title: str, model_hash: str) -> tuple[str, 
     shared = {
         "title": title, "model_hash": model_hash, "input_bytes": network.tensors[0].count, "outputs": network.outputs,
         "weight_bytes": sum(network.bytes_by_part().values()), "arena": arena, "output_scale": f"{network.output_scale:.8e}f",
+        "rate": None if network.front else rate_of(network.output_scale),
+        "input_text": _input_text(network),
+        "vectors": any(_is_of_vectors(operation) for operation in network.operations),
         "rows": [
             {"name": network.tensors[t].name, "start": start, "end": start + network.tensors[t].count} for t, start in used
         ],
@@ -100,147 +106,35 @@ def _render(network: IntegerNetwork, title: str, model_hash: str) -> tuple[str, 
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
-    blocks = [_shapes(network), *(_block(number, operation) for number, operation in enumerate(network.operations))]
+    blocks = [shapes(network), *(block(number, operation) for number, operation in enumerate(network.operations))]
     code = environment.get_template("model_integer.c.j2").render(
         shared,
-        blocks=[block for block in blocks if block["arrays"] or block["constants"]],
-        calls=[_call(number, operation, network, arena) for number, operation in enumerate(network.operations)],
+        blocks=[one for one in blocks if one["arrays"] or one["constants"]],
+        calls=[call(number, operation, network, arena) for number, operation in enumerate(network.operations)],
     )
     return environment.get_template("model_integer.h.j2").render(shared), code
 
 
-def _symbol(number: int, operation: Operation) -> str:
-    """Unlike those of all other operations and of their arrays, because of the number."""
-    return f"tbn_{number}_{operation.name}"
+def _input_text(network: IntegerNetwork) -> str:
+    """What the device is given, for whoever calls it."""
+    codes = network.tensors[0]
+    if network.front:
+        return f"one channel's past, standardised: round(value / {codes.scale:.6g}) + {codes.zero}, from 0 to 255."
+    return f"a byte b stands for {codes.scale:.6g} * (b - {codes.zero})."
 
 
-def _window(operation: Operation) -> Window | None:
-    return operation.window if isinstance(operation, Layer | MaxPool | AveragePool) else None
-
-
-def _shapes(network: IntegerNetwork) -> dict[str, Any]:
-    """Sizes of the images that operations with windows read and write."""
-    needed = sorted(
-        {
-            tensor
-            for operation in network.operations
-            if _window(operation) is not None
-            for tensor in (operation.source, operation.target)
-        }
-    )
-    constants = [
-        {
-            "type": "tbn_image",
-            "symbol": f"tbn_image_{tensor}",
-            "fields": list(zip(("channels", "height", "width"), network.tensors[tensor].image, strict=True)),
-        }
-        for tensor in needed
-    ]
-    return {"comment": "sizes of the images between operations", "arrays": [], "constants": constants}
-
-
-def _block(number: int, operation: Operation) -> dict[str, Any]:
-    """Arrays and constants of an operation."""
-    symbol = _symbol(number, operation)
-    single = IntegerNetwork((), (operation,), 0, 0.0)
-    arrays = [
-        {"type": TYPES[array.dtype.name], "symbol": f"{symbol}_{part}", "count": array.size, "rows": _numbers(array)}
-        for _, part, array in single.arrays()
-    ]
-    constants: list[dict[str, Any]] = []
+def _is_of_vectors(operation: Operation) -> bool:
+    """Whether an operation is declared in tbn_integer_vectors.h."""
     if isinstance(operation, Layer):
-        constants.append({"type": "tbn_integer_layer", "symbol": symbol, "fields": _layer_fields(operation, symbol)})
-    elif isinstance(operation, Affine):
-        scaling = operation.scaling
-        own: Fields = [("channels", scaling.multipliers.size), ("multipliers", f"{symbol}_multipliers")]
-        own += [("biases", f"{symbol}_biases"), ("zero", operation.zero), ("bias_shift", scaling.bias_shift)]
-        own += [(name, getattr(scaling, name)) for name in ("shift", "low", "high")]
-        constants.append({"type": "tbn_integer_channels", "symbol": symbol, "fields": own})
-    elif isinstance(operation, Add):
-        own = [
-            (name, getattr(operation, name))
-            for name in ("multiplier", "other_multiplier", "bias", "shift", "low", "high")
-        ]
-        constants.append({"type": "tbn_integer_sum", "symbol": symbol, "fields": own})
-    elif isinstance(operation, AveragePool):
-        own = [(name, getattr(operation, name)) for name in ("multiplier", "bias", "zero", "shift", "low", "high")]
-        constants.append({"type": "tbn_integer_average", "symbol": symbol, "fields": own})
-    if (window := _window(operation)) is not None:
-        names = ("kernel_height", "kernel_width", "stride_y", "stride_x", "top", "left", "dilation_y", "dilation_x")
-        numbers = [size for field in fields(window) for size in getattr(window, field.name)]
-        own = [*zip(names, numbers, strict=True)]
-        constants.append({"type": "tbn_window", "symbol": f"{symbol}_window", "fields": own})
-    return {"comment": _comment(operation), "arrays": arrays, "constants": constants}
-
-
-def _layer_fields(layer: Layer, symbol: str) -> Fields:
-    weights, scaling = layer.weights, layer.scaling
-    signs = isinstance(weights, Signs)
-    return [
-        ("rows", weights.rows), ("row_length", weights.row_length), ("distinct_rows", weights.distinct_rows),
-        ("tile_length", weights.tile_length), ("sums", len(weights.pieces)), ("groups", layer.groups),
-        ("multiplier_count", scaling.multipliers.size), ("bias_count", scaling.biases.size),
-        ("tile", f"{symbol}_tile" if signs else "NULL"), ("weights", "NULL" if signs else f"{symbol}_weights"),
-        ("multipliers", f"{symbol}_multipliers"), ("biases", f"{symbol}_biases"), ("zero", layer.zero), ("sum_shift", scaling.sum_shift),
-        ("bias_shift", scaling.bias_shift), ("shift", scaling.shift), ("low", scaling.low), ("high", scaling.high),
-    ]  # fmt: skip
-
-
-def _comment(operation: Operation) -> str:
-    """One line on what is computed."""
-    if not isinstance(operation, Layer):
-        return f"{operation.name}: {type(operation).__name__}"
-    weights = operation.weights
-    kind = "convolution" if operation.window is not None else "fully connected"
-    if not isinstance(weights, Signs):
-        return f"{operation.name}: {kind}, {weights.rows} x {weights.row_length} int8 weights"
-    how = "sums of 4 inputs from a table" if uses_table(operation) else "sign by sign"
-    return (
-        f"{operation.name}: {kind}, {weights.rows} x {weights.row_length}, a tile of {weights.tile_length} signs, p = {weights.tiles}: "
-        f"{weights.distinct_rows} rows computed, {how}"
-    )
-
-
-def _call(number: int, operation: Operation, network: IntegerNetwork, arena: Arena) -> str:
-    """The C call of an operation."""
-    symbol, count = _symbol(number, operation), network.tensors[operation.source].count
-    source, target = _place(operation.source, arena), _place(operation.target, arena)
-    shapes = f"{source}, &tbn_image_{operation.source}, {target}, &tbn_image_{operation.target}"
-    if isinstance(operation, Layer):
-        if operation.window is not None:
-            return f"tbn_integer_conv2d(&{symbol}, &{symbol}_window, {shapes}, &scratch)"
-        name = "outputs" if operation.target < 0 else "fully_connected"
-        return f"tbn_integer_{name}(&{symbol}, {source}, {count}, {target}, {operation.weights.rows}, &scratch)"
-    if isinstance(operation, MaxPool):
-        return f"tbn_integer_max_pool(&{symbol}_window, {shapes})"
-    if isinstance(operation, AveragePool):
-        return f"tbn_integer_average_pool(&{symbol}, &{symbol}_window, {shapes})"
-    if isinstance(operation, Add):
-        return f"tbn_integer_add(&{symbol}, {source}, {_place(operation.other, arena)}, {target}, {count})"
-    if isinstance(operation, Affine):
-        return f"tbn_integer_affine(&{symbol}, {source}, {target}, {count // operation.scaling.multipliers.size})"
-    return f"tbn_integer_table({symbol}_table, {source}, {target}, {count})"
-
-
-def _place(tensor: int, arena: Arena) -> str:
-    """The C expression for where a tensor begins."""
-    if tensor <= 0:
-        return "input" if tensor == 0 else "outputs"
-    offset = arena.offsets[tensor]
-    return f"arena->codes + {offset}" if offset else "arena->codes"
-
-
-def _numbers(array: NDArray[Any]) -> str:
-    flat: Sequence[int] = array.reshape(-1).tolist()
-    words = [f"0x{value:02x}" if array.dtype == np.uint8 else str(value) for value in flat]
-    return "\n".join("    " + ", ".join(words[i : i + 20]) + "," for i in range(0, len(words), 20))
+        return operation.positions > 1 or operation.largest
+    return isinstance(operation, Norm | Swap | Product)
 
 
 def _exported(network: IntegerNetwork) -> tuple[ExportedLayer, ...]:
     """What lies in flash, by operation."""
     found = []
     for number, operation in enumerate(network.operations):
-        symbol = _symbol(number, operation)
+        symbol = symbol_of(number, operation)
         arrays = list(IntegerNetwork((), (operation,), 0, 0.0).arrays())
         named = {part: (f"{symbol}_{part}", array.nbytes) for _, part, array in arrays}
         if not named:
@@ -253,7 +147,7 @@ def _exported(network: IntegerNetwork) -> tuple[ExportedLayer, ...]:
             shape = weights.rows, weights.row_length, p, weights.distinct_rows
             found.append(ExportedLayer(operation.name, kind, *shape, operation.relu, size, named))
         else:
-            kind = "table" if isinstance(operation, Table) else "channels"
+            kind = "table" if isinstance(operation, Table) else "norm" if isinstance(operation, Norm) else "channels"
             found.append(ExportedLayer(operation.name, kind, 0, 0, 0, 0, False, size, named))
     return tuple(found)
 
@@ -261,7 +155,7 @@ def _exported(network: IntegerNetwork) -> tuple[ExportedLayer, ...]:
 def _arena_parts(network: IntegerNetwork, arena: Arena) -> tuple[ArenaPart, ...]:
     """The arena's stretches: start and length in bytes; tensors of different times may share bytes."""
     parts, start = [], 0
-    for name, size in (("sums", 4 * arena.sums), ("table", 2 * arena.table), ("patch", arena.patch)):
+    for name, size in (("sums", 4 * arena.sums), ("block", arena.block), ("patch", arena.patch)):
         if size:
             parts.append(ArenaPart(f"{name} of an operation", start, size))
         start += size

@@ -73,7 +73,7 @@ def generate(steps: tuple[Step, ...], input_count: int, scale: float, offset: fl
     code = environment.get_template("model.c.j2").render(
         shared,
         layers=[_layer_text(layer, symbol) for layer, symbol in zip(layers, symbols, strict=True)],
-        buffers=[{"symbol": part.name.split(":")[0], "start": part.start} for part in arena],
+        buffers=[{"symbol": part.name.split(":")[0], "start": part.start // 4} for part in arena],
         calls=_calls(steps, symbols, input_count),
         scale=c_float(scale),
         offset=c_float(offset),
@@ -148,7 +148,7 @@ def _plan_arena(layers: list[FullyConnected], input_count: int) -> tuple[ArenaPa
     arena, start = [], 0
     for name, count in parts:
         arena.append(ArenaPart(name, start, 4 * count))
-        start += count
+        start += 4 * count
     return tuple(arena)
 
 

@@ -5,8 +5,10 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from kernels.machine import compilers
 from tbn import runs
 from tbn.errors import TBNError
 from tbn.export import firmware_root
-from tbn.export.report import ExportReport
+from tbn.export.report import FLOAT32, ExportReport
 from tbn.export.run import cache_root, export_run
 
 FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fno-sanitize=undefined")
@@ -46,7 +48,7 @@ def compile_model(report: ExportReport, compiler: list[str] | None = None) -> Pa
     if library.is_file():
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
-    fresh = library.with_suffix(f".{os.getpid()}")
+    fresh = library.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     includes = [f"-I{report.folder}", f"-I{runtime / 'include'}"]
     argv = [*choice, *FLAGS, *includes, *map(str, sources), "-o", str(fresh)]
     if sys.platform == "darwin":
@@ -75,40 +77,35 @@ def compile_model(report: ExportReport, compiler: list[str] | None = None) -> Pa
 
 
 def run_library(
-    library: Path, report: ExportReport, inputs: npt.NDArray[np.uint8], progress: Progress | None = None
-) -> npt.NDArray[np.float32]:
-    """Logits (images, outputs) float32 of raw images (images, ...) uint8."""
+    library: Path, report: ExportReport, inputs: npt.NDArray[Any], progress: Progress | None = None
+) -> npt.NDArray[Any]:
+    """What the generated C answers to a task's raw inputs (samples, ...): (requests, outputs) int32 or float32, as the report's precision is."""
     function = ctypes.CDLL(str(library)).tbn_model_run
-    function.argtypes = [
-        ctypes.c_void_p,
-        ctypes.c_uint32,
-        ctypes.c_void_p,
-        ctypes.c_uint32,
-        ctypes.c_void_p,
-        ctypes.c_uint32,
-    ]
+    pointer, count = ctypes.c_void_p, ctypes.c_uint32
+    arena_count = [count] if report.precision == FLOAT32 else []
+    function.argtypes = [pointer, count, pointer, *arena_count, pointer, count]
     function.restype = ctypes.c_int
-    images = np.ascontiguousarray(inputs, np.uint8).reshape(len(inputs), -1)
-    arena = np.zeros(report.arena_bytes // 4, np.float32)
-    logits = np.zeros((len(images), report.outputs), np.float32)
-    for index, image in enumerate(images):
-        status = function(
-            image.ctypes.data, image.size, arena.ctypes.data, arena.size, logits[index].ctypes.data, report.outputs
-        )
+    codes = report.encode(inputs)
+    arena = np.full(report.arena_bytes // 4, -1, np.int32)  # as float32 no number: what is read was written
+    outputs = np.zeros((len(codes), report.outputs), report.output_type)
+    own = [arena.ctypes.data, arena.size][: 1 + len(arena_count)]
+    for index, sample in enumerate(codes):
+        status = function(sample.ctypes.data, sample.size, *own, outputs[index].ctypes.data, report.outputs)
         if status:
-            raise TBNError(f"the C model refused image {index} (status {status})", "export the run again")
+            raise TBNError(f"the C model refused input {index} (status {status})", "export the run again")
         if progress is not None and index % 100 == 0:
-            progress(index / len(images), f"{index} of {len(images)} images")
-    return logits
+            progress(index / len(codes), f"{index} of {len(codes)} inputs")
+    return outputs
 
 
 def evaluate_on_host(
-    run: str | Path, *, limit: int | None = None, progress: Progress | None = None
+    run: str | Path, *, precision: str | None = None, limit: int | None = None, progress: Progress | None = None
 ) -> npt.NDArray[np.float32]:
-    """Logits (images, outputs) of the run's test set, or its first ``limit`` images, from the generated C."""
+    """The model's outputs (samples, ...) for the run's test set, or its first ``limit`` inputs, from the generated C."""
     found = runs.complete(run)
-    report = export_run(found)
+    report = export_run(found, precision=precision)
     library = compile_model(report)
     from tbn.restore import task_of
 
-    return run_library(library, report, task_of(found).test_inputs[:limit], progress)
+    inputs = task_of(found).test_inputs[:limit]
+    return report.decode(run_library(library, report, inputs, progress), inputs)

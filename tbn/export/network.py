@@ -18,7 +18,7 @@ from tbn.errors import TBNError
 from tbn.packed import PackedLayer, PackedLinear
 
 Floats = npt.NDArray[np.float32]
-FIX = "export an mlp run, or evaluate this model with another engine"
+FIX = "export it in integers (--precision integer), or evaluate it with another engine"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def _step(node: fx.Node, modules: dict[str, nn.Module]) -> Step | None:
         return Relu()
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     raise TBNError(
-        f"the model calls '{name}': the C runtime of this version has fully connected layers and ReLU only", FIX
+        f"the model calls '{name}': the C runtime of this version has fully connected layers and ReLU only in float32",
+        FIX,
     )
 
 
@@ -145,7 +146,9 @@ def _module_step(name: str, module: nn.Module) -> Step | None:
     if isinstance(module, nn.Identity) or (isinstance(module, nn.Dropout) and not module.training):
         return None
     kind = f"{type(module).__name__} in training mode" if isinstance(module, nn.Dropout) else type(module).__name__
-    raise TBNError(f"'{name}' is a {kind}: the C runtime of this version has fully connected layers and ReLU only", FIX)
+    raise TBNError(
+        f"'{name}' is a {kind}: the C runtime of this version has fully connected layers and ReLU only in float32", FIX
+    )
 
 
 def _floats(layer: str, what: str, values: torch.Tensor | None) -> Floats | None:

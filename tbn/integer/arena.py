@@ -8,31 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 
-from tbn.integer.network import Add, IntegerNetwork, Layer, MaxPool, Operation
+from tbn.integer.network import Add, IntegerNetwork, Layer, MaxPool, Operation, Product, Signs, Swap
 
 
 @dataclass(frozen=True)
 class Arena:
     """``offsets`` of the tensors by number, in bytes; ``codes_bytes`` in all. No plan needs less than ``needed_bytes``.
 
-    ``sums``, ``table`` and ``patch`` are counts of int32, int16 and bytes that the operations work with.
+    ``sums``, ``block`` and ``patch`` are what the operations work with, in int32, bytes and bytes.
     """
 
     offsets: Mapping[int, int]
     codes_bytes: int
     needed_bytes: int
     sums: int
-    table: int
+    block: int
     patch: int
 
     @property
+    def rest(self) -> int:
+        """Bytes at the end, up to a multiple of 4."""
+        return -(self.patch + self.codes_bytes) % 4
+
+    @property
     def bytes(self) -> int:
-        """The size of the C structure, whose alignment is 4."""
-        return 4 * self.sums + 2 * self.table + (self.patch + self.codes_bytes + 3) // 4 * 4
+        """The size of the C structure."""
+        return 4 * self.sums + self.block + self.patch + self.codes_bytes + self.rest
 
 
-TABLE_COUNT, TABLE_ROWS = 256, 8  # TBN_INTEGER_TABLE_COUNT and _ROWS of tbn_integer.h
+BLOCK_BYTES, SHORT_ROW = 512, 256  # TBN_INTEGER_BLOCK_BYTES of tbn_integer.h, TBN_PART of tbn_integer_four.h
+STRIP = 8  # TBN_INTEGER_STRIP of tbn_integer_vectors.h
 
 
 def plan(network: IntegerNetwork) -> Arena:
@@ -47,10 +54,25 @@ def plan(network: IntegerNetwork) -> Arena:
         offsets,
         _end(offsets, sizes),
         max(_alive(number, network, lives, sizes) for number in range(len(network.operations))),
-        max(len(layer.weights.pieces) for layer in layers),
-        TABLE_COUNT if any(uses_table(layer) for layer in layers) else 0,
-        max((layer.weights.row_length * layer.groups for layer in layers if layer.window is not None), default=0),
+        max(_sums(layer, network) for layer in layers),
+        BLOCK_BYTES if any(uses_block(layer) for layer in layers) else 0,
+        max((_patch(layer) for layer in layers if layer.window is not None), default=0),
     )  # fmt: skip
+
+
+def _sums(layer: Layer, network: IntegerNetwork) -> int:
+    """Sums that the C code keeps of a layer: of 4 positions of a convolution at once (as many as 6 where a row is long, for room to work)."""
+    pieces = len(layer.weights.pieces)
+    if layer.window is None or not uses_block(layer):
+        return pieces
+    positions = STRIP if layer.largest else prod(network.tensors[layer.target].image[1:])
+    return pieces * (1 if positions == 1 else 4 if layer.weights.row_length <= SHORT_ROW else 6)
+
+
+def _patch(layer: Layer) -> int:
+    """Bytes that a convolution gathers; behind them some positions' inputs and outputs where only the largest are kept."""
+    strip = STRIP * (layer.weights.row_length + layer.weights.rows) if layer.largest else 0
+    return layer.weights.row_length * layer.groups + strip
 
 
 def lifetimes(network: IntegerNetwork) -> dict[int, tuple[int, int]]:
@@ -69,30 +91,35 @@ def lifetimes(network: IntegerNetwork) -> dict[int, tuple[int, int]]:
 
 def sources_of(operation: Operation) -> tuple[int, ...]:
     """The tensors that an operation reads."""
-    return (operation.source, operation.other) if isinstance(operation, Add) else (operation.source,)
+    return (operation.source, operation.other) if isinstance(operation, Add | Product) else (operation.source,)
 
 
 def may_overlap(operation: Operation, source: int, target: int) -> bool:
     """Whether an operation may write at offset ``target`` over what it reads, for the last time, at offset ``source``.
 
-    Fully connected layers write when all is read. The others go from the first element to the last, and never write beyond what they read; a
-    convolution of one pixel does so within each channel.
+    Fully connected layers write when all is read, and so they do for each of several vectors. The others go from the first element to the last,
+    and never write beyond what they read; a convolution of one pixel does so within each channel.
     """
+    if isinstance(operation, Swap | Product):
+        return False
     if isinstance(operation, Layer):
         window = operation.window
         if window is None:
-            return True
+            shrinks = operation.weights.rows <= operation.weights.row_length
+            return operation.positions == 1 or (shrinks and target <= source)
+        if operation.largest:
+            return False
         return source == target and (window.kernel, window.stride, window.before) == ((1, 1), (1, 1), (0, 0))
     if isinstance(operation, MaxPool) and any(operation.window.before):
         return False
     return target <= source
 
 
-def uses_table(layer: Layer) -> bool:
-    """Whether the C code takes the table of sums for a layer (``tbn_integer_sums``)."""
+def uses_block(layer: Layer) -> bool:
+    """Whether the C code has a fast way to the sums of a layer, which needs a block of memory (``tbn_integer_sums``)."""
     weights = layer.weights
-    whole = weights.tile_length == weights.distinct_rows * weights.row_length and weights.row_length % 8 == 0
-    return hasattr(weights, "tile") and whole and layer.groups == 1 and weights.distinct_rows >= TABLE_ROWS
+    whole = weights.tile_length == weights.distinct_rows * weights.row_length
+    return isinstance(weights, Signs) and not weights.cut and whole
 
 
 def _alive(number: int, network: IntegerNetwork, lives: Mapping[int, tuple[int, int]], sizes: Mapping[int, int]) -> int:

@@ -6,7 +6,6 @@ torch.fx. A step computes its output from those of other steps, so that ranges c
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,10 @@ from tbn.collapse.factors import is_plain
 from tbn.collapse.norms import norm_affine
 from tbn.collapse.tracing import Untraceable, _only_the_default, trace
 from tbn.errors import TBNError
-from tbn.fusion import _rows_of, _take_norm, _twin, fuse
+from tbn.fusion import _rows_of, _twin, fuse
+from tbn.integer import operators, views
+from tbn.integer.building import called, refused, text_of
+from tbn.integer.combining import Combining
 from tbn.integer.network import Window
 from tbn.integer.steps import (
     CONVOLUTIONS,
@@ -29,41 +31,16 @@ from tbn.integer.steps import (
     AddStep,
     AffineStep,
     LayerStep,
-    PoolStep,
+    NormStep,
     Step,
     TableStep,
     ViewStep,
-    What,
     pool_of,
     window_of,
 )
-from tbn.packed import PackedLayer, PackedLinear
+from tbn.packed import PackedLayer
 
-LINEAR = (nn.Linear, PackedLinear)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-ONE_BY_ONE = (
-    nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.SiLU, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Mish, nn.SELU,
-)  # fmt: skip
-FUNCTIONS = frozenset({
-    F.gelu, F.hardswish, F.hardsigmoid, torch.sigmoid, F.sigmoid, F.silu, torch.tanh, F.tanh, F.leaky_relu, F.elu, F.softplus, F.mish, F.selu,
-})  # fmt: skip
-METHODS = frozenset({"sigmoid", "tanh"})
-CLIPS: dict[Any, tuple[float, float]] = {
-    nn.ReLU: (0.0, float("inf")), F.relu: (0.0, float("inf")), torch.relu: (0.0, float("inf")), "relu": (0.0, float("inf")),
-    F.relu_: (0.0, float("inf")), torch.relu_: (0.0, float("inf")), "relu_": (0.0, float("inf")), nn.ReLU6: (0.0, 6.0), F.relu6: (0.0, 6.0),
-}  # fmt: skip
-ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
-REASONS = {
-    "LayerNorm": "it divides by a deviation that it measures on every sample, which needs a root on the device",
-    "RMSNorm": "it divides by a size that it measures on every sample, which needs a root on the device",
-    "matmul": "both factors are activations",
-    "scaled_dot_product_attention": "both factors are activations",
-    "Upsample": "only chains, sums and poolings are in this version",
-    "interpolate": "only chains, sums and poolings are in this version",
-    "cat": "tensors of two scales in one are not in this version",
-    "Softmax": "the largest output is the same without it",
-    "softmax": "the largest output is the same without it",
-}
+RELU = (0.0, float("inf"))
 
 
 @torch.no_grad()
@@ -85,30 +62,23 @@ def steps_of(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]
     builder.look(graph)
     for node in graph.nodes:
         builder.take(node)
-    steps = builder.steps
-    if not steps or not isinstance(steps[-1].what, LayerStep) or steps[-1].what.window is not None or steps[-1].clip:
+    last = builder.steps[-1] if builder.steps else None
+    head = last.what if last is not None and last.clip is None else None
+    if not isinstance(head, LayerStep) or head.window is not None or head.positions != 1:
         raise TBNError("the model does not end with a linear layer", FIX)
-    return tuple(steps)
+    return tuple(builder.steps)
 
 
-class _Builder:
+class _Builder(Combining):
     """Goes through a graph in order."""
-
-    def __init__(self, root: nn.Module, input_shape: tuple[int, ...]) -> None:
-        self.modules = dict(root.named_modules(remove_duplicate=False))
-        self.steps: list[Step] = []
-        self.names: dict[fx.Node, str] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {INPUT: input_shape}
-        self.borders: dict[str, tuple[int, int]] = {}  # zeros above and left of an image, by the tensor that has them
-        self.views: set[str] = set()
 
     def look(self, graph: fx.Graph) -> None:
         """Refuses what is known to have no twin, before what merely surrounds it."""
         for node in graph.nodes:
             module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-            name = type(module).__name__ if module is not None else _called(node)
-            if name in REASONS:
-                raise TBNError(f"{_text(node, module)}: {REASONS[name]}", FIX)
+            name = type(module).__name__ if module is not None else called(node)
+            if name in operators.REASONS:
+                raise TBNError(f"{text_of(node, module)}: {operators.REASONS[name]}", FIX)
 
     def take(self, node: fx.Node) -> None:
         if node.op == "placeholder" and node.args == ():
@@ -119,88 +89,78 @@ class _Builder:
             if self.names.get(cast("fx.Node", node.args[0])) != (self.steps[-1].name if self.steps else INPUT):
                 raise TBNError("the model returns something else than its last layer's output", FIX)
         elif node.op != "placeholder" and node.target is not _only_the_default:
-            self.node(node)
+            shapes = {found: self.shapes[name] for found, name in self.names.items()}
+            value = views.constant(node, self.root, self.constants, shapes)
+            if value is views.NOTHING:
+                self.node(node)
+            else:
+                self.constants[node] = value
 
     def node(self, node: fx.Node) -> None:
-        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        """Appends what an operation on activations becomes."""
+        module: Any = self.modules.get(str(node.target)) if node.op == "call_module" else None
         key: Any = type(module) if module is not None else node.target
-        text = _text(node, module)
+        text = text_of(node, module)
+        active = [source for source in node.all_input_nodes if source not in self.constants]
         if node.op not in ("call_module", "call_function", "call_method") or any(
-            source not in self.names for source in node.all_input_nodes
+            source not in self.names and source not in self.empty for source in active
         ):
             raise TBNError(f"{text} on something that is no activation", FIX)
         if module is not None and not is_plain(module):
             raise TBNError(f"{text} with hooks, or a forward of its own", FIX)
-        if key in ADDITIONS:
-            self.add_sum(node, text)
-            return
-        if len(node.all_input_nodes) != 1 or node.args[:1] != (node.all_input_nodes[0],):
+        if key is torch.cat or key in operators.SELECTIONS:
+            self.select(node, text, active)
+        elif key in operators.ADDITIONS or key in operators.FACTORS:
+            self.combine(node, text, active, key in operators.FACTORS)
+        elif key in operators.PRODUCTS:
+            self.product(node, text, active)
+        elif len(active) != 1 or node.args[:1] != (active[0],):
             raise refused(text)
-        options = (*node.args[1:], *node.kwargs.values())
-        if key in CLIPS:
-            self.clip(node, CLIPS[key])
-        elif type(module) in LINEAR or type(module) in CONVOLUTIONS:
+        elif key in operators.CLIPS:
+            self.clip(node, operators.CLIPS[key])
+        elif type(module) in operators.LINEAR or type(module) in CONVOLUTIONS:
             self.layer(node, text, module)
-        elif type(module) in NORMS:
+        elif type(module) in operators.NORMS:
             self.norm(node, text, module)
-        elif type(module) in ONE_BY_ONE:
-            self.put(node, TableStep(cast("nn.Module", module)), cast("nn.Module", module))
-        elif key in FUNCTIONS or (node.op == "call_method" and key in METHODS):
+        elif type(module) is nn.LayerNorm:
+            self.layer_norm(node, text, module)
+        elif type(module) in operators.ONE_BY_ONE:
+            self.put(node, TableStep(module), module)
+        elif key in operators.FUNCTIONS or (node.op == "call_method" and key in operators.METHODS):
             called = getattr(torch, key) if isinstance(key, str) else key
             function = partial(_with, called, tuple(node.args[1:]), dict(node.kwargs))
             self.put(node, TableStep(function), function)
-        elif isinstance(module, nn.Identity | nn.Dropout | nn.Dropout1d | nn.Dropout2d) or key is _rows_of:
-            self.names[node] = self.names[cast("fx.Node", node.args[0])]
+        elif isinstance(module, operators.IDENTITIES) or key is _rows_of:
+            self.names[node] = self.names[active[0]]
         elif isinstance(module, nn.ZeroPad2d):
             left, _, top, _ = cast("tuple[int, ...]", module.padding)
             self.put(node, ViewStep(), module)
             self.borders[node.name] = (top, left)
         elif (window := pool_of(module)) is not None:
-            self.put(node, window, cast("nn.Module", module))
-        elif key in (torch.mean, "mean", torch.amax, "amax"):
-            self.reduce(node, text, key in (torch.amax, "amax"))
-        elif isinstance(module, nn.Flatten) or key in (torch.flatten, "flatten"):
-            self.put(node, ViewStep(), module or partial(_with, torch.flatten, options, {}))
-            self.views.add(node.name)
+            self.put(node, window, module)
+        elif key in operators.MEANS or key in operators.MAXIMA:
+            self.reduce(node, text, key in operators.MAXIMA)
+        elif isinstance(module, nn.Flatten | nn.Unflatten) or key in operators.VIEWS:
+            self.view(node, module)
+        elif key in operators.TURNS:
+            order = views.order_of(node, self.constants, self.shapes[self.names[active[0]]])
+            self.turn(node, text, order, node.name)
         else:
             raise refused(text)
-
-    def put(
-        self, node: fx.Node, what: What, compute: Callable[..., Tensor], clip: tuple[float, float] | None = None
-    ) -> None:
-        """Appends a step and finds its shape."""
-        sources = tuple(self.names[source] for source in node.args[:2] if isinstance(source, fx.Node))
-        found = [torch.zeros(2, *self.shapes[source]) for source in sources]
-        if not isinstance(what, LayerStep) and self.borders.keys() & set(sources):
-            raise TBNError(f"the zeros around '{sources[0]}' are followed by no convolution", FIX)
-        if getattr(what, "window", None) is not None and self.views & set(sources):
-            raise TBNError(f"the model calls {_called(node)} on an image in another shape", FIX)
-        out = compute(*found)
-        if len(out) != len(found[0]):
-            raise TBNError(f"the model calls {_called(node)} on the axis of the batch", FIX)
-        self.names[node] = node.name
-        self.shapes[node.name] = shape = tuple(out.shape[1:])
-        self.steps.append(Step(node.name, sources, shape, what, compute, clip))
 
     def clip(self, node: fx.Node, limits: tuple[float, float]) -> None:
         """A ReLU is part of the step that it follows, where nothing else wants that; otherwise a table."""
         last = self.follows(node)
-        if last is not None and isinstance(last.what, LayerStep | AffineStep | AddStep):
+        if last is not None and isinstance(last.what, LayerStep | AffineStep | AddStep | NormStep):
             self.steps[-1] = replace(last, clip=limits if last.clip is None else (0.0, min(limits[1], last.clip[1])))
             self.names[node] = last.name
         else:
             function = partial(torch.clamp, min=limits[0], max=limits[1])
             self.put(node, TableStep(function), function)
 
-    def follows(self, node: fx.Node) -> Step | None:
-        """The last step, if a node takes its value and nothing else does."""
-        name = self.names[cast("fx.Node", node.args[0])]
-        alone = all(len(other.users) == 1 for other, same in self.names.items() if same == name)
-        return self.steps[-1] if self.steps and self.steps[-1].name == name and alone else None
-
     def layer(self, node: fx.Node, text: str, layer: Any) -> None:
         """A layer without what it does behind its copies; that becomes a clip or a step of its own."""
-        window, groups = None, 1
+        window, groups, positions = None, 1, 1
         shape = self.shapes[self.names[cast("fx.Node", node.args[0])]]
         if type(layer) in CONVOLUTIONS:
             axes = CONVOLUTIONS[type(layer)]
@@ -208,21 +168,18 @@ class _Builder:
             if len(shape) != axes + 1:
                 raise TBNError(f"{text} on {len(shape)} axes behind the batch", FIX)
             window = self.with_border(node, window)
-        elif len(shape) != 1:
-            raise TBNError(
-                f"{text} that is shared by positions, an input of shape {shape}: only vectors have a twin", FIX
-            )
+        else:
+            positions = int(torch.Size(shape[:-1]).numel())
         activation = getattr(layer, "activation", "none")
         plain: Any = layer
         if activation != "none":
             plain = _twin(layer)
             plain.activation = "none"
-        clip = CLIPS[nn.ReLU] if activation == "relu" else None
-        self.put(node, LayerStep(plain, window, groups), plain, clip)
+        clip = RELU if activation == "relu" else None
+        name = f"{node.name}_sum" if activation == "gelu" else node.name
+        self.put(node, LayerStep(plain, window, groups, positions), plain, clip, name=name)
         if activation == "gelu":
-            before = self.steps.pop()
-            self.steps.append(replace(before, name=f"{before.name}_sum"))
-            self.steps.append(Step(before.name, (f"{before.name}_sum",), before.shape, TableStep(F.gelu), F.gelu))
+            self.put(node, TableStep(F.gelu), F.gelu, sources=(name,))
 
     def with_border(self, node: fx.Node, window: Window) -> Window:
         """The window with the zeros that a ZeroPad2d in front of it has put there."""
@@ -234,6 +191,7 @@ class _Builder:
         return replace(window, before=before)
 
     def norm(self, node: fx.Node, text: str, norm: Any) -> None:
+        """A BatchNorm joins the dense layer before it, or is a factor and a shift of each channel."""
         if norm.running_mean is None:
             raise TBNError(f"{text} without running statistics", FIX)
         shape = self.shapes[self.names[cast("fx.Node", node.args[0])]]
@@ -243,45 +201,23 @@ class _Builder:
             last is not None
             and isinstance(last.what, LayerStep)
             and last.clip is None
+            and last.what.positions == 1
             and not isinstance(last.what.layer, PackedLayer)
         ):
-            twin = _twin(last.what.layer)
-            _take_norm(twin, scale, shift)
-            self.steps[-1] = replace(last, what=replace(last.what, layer=twin), compute=twin)
+            self.take_in(len(self.steps) - 1, scale, shift)
             self.names[node] = last.name
         else:
             self.put(node, AffineStep(scale, shift), norm)
 
-    def reduce(self, node: fx.Node, text: str, largest: bool) -> None:
-        """Mean or maximum over all axes behind the channels."""
-        axes = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-        keep = node.args[2] if len(node.args) > 2 else node.kwargs.get("keepdim", False)
-        count = len(self.shapes[self.names[cast("fx.Node", node.args[0])]])
-        wanted = axes if isinstance(axes, tuple | list) else (axes,)
-        if count < 2 or {axis % (count + 1) for axis in wanted if isinstance(axis, int)} != set(range(2, count + 1)):
-            raise TBNError(f"{text} over other axes than those of space", FIX)
-        function = partial(torch.amax if largest else torch.mean, dim=tuple(range(2, count + 1)), keepdim=bool(keep))
-        self.put(node, PoolStep(largest, None), function)
-
-    def add_sum(self, node: fx.Node, text: str) -> None:
-        both = [self.shapes[self.names[source]] for source in node.args if isinstance(source, fx.Node)]
-        if len(both) != 2 or both[0] != both[1] or set(node.kwargs) - {"alpha"} or node.kwargs.get("alpha", 1) != 1:
-            raise TBNError(f"{text} on something else than two activations of one shape", FIX)
-        self.put(node, AddStep(), torch.add)
-
-
-def refused(text: str) -> TBNError:
-    """What is said of an operation that this version has not."""
-    return TBNError(f"{text}: integer networks have no such operation", FIX)
-
-
-def _text(node: fx.Node, module: nn.Module | None) -> str:
-    return f"'{node.target}' is a {type(module).__name__}" if module is not None else f"the model calls {_called(node)}"
+    def layer_norm(self, node: fx.Node, text: str, norm: Any) -> None:
+        """Over the last axis only."""
+        if len(norm.normalized_shape) != 1:
+            raise TBNError(f"{text} over {len(norm.normalized_shape)} axes: only the last one has a twin", FIX)
+        count = norm.normalized_shape[0]
+        scale = torch.ones(count) if norm.weight is None else norm.weight.detach()
+        shift = torch.zeros(count) if norm.bias is None else norm.bias.detach()
+        self.put(node, NormStep(scale.double(), shift.double(), float(norm.eps)), norm)
 
 
 def _with(function: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], x: Tensor) -> Tensor:
     return function(x, *args, **kwargs)
-
-
-def _called(node: fx.Node) -> str:
-    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))

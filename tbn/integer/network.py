@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Shorts = NDArray[np.int16]
+from tbn.integer.weights import Bytes, Piece, Scaling, Signs, Weights
+
+__all__ = [
+    "Add", "Affine", "AveragePool", "Codes", "IntegerNetwork", "Layer", "MaxPool", "Norm", "Operation", "Piece", "Product", "Scaling",
+    "Signs", "Swap", "Table", "Weights", "Window",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,114 +44,6 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Columns ``start`` to ``stop`` of a distinct row, which share one factor; ``tile`` counts from the first row on."""
-
-    row: int
-    start: int
-    stop: int
-    tile: int
-
-
-@dataclass(frozen=True)
-class Signs:
-    """Rows of signs: ``tile`` (ceil(q/8),) uint8 in the bit order of ``kernels.layout``, repeated until all rows are filled.
-
-    Attributes:
-        rows, row_length: m outputs of n inputs.
-        distinct_rows: R rows are computed, row ``copy * R + r`` has the signs of row r.
-        tile_length: q.
-        cut: rows are cut at tile borders, because the tiles' factors differ; each piece then has a sum of its own.
-    """
-
-    rows: int
-    row_length: int
-    distinct_rows: int
-    tile_length: int
-    cut: bool
-    tile: Bytes
-
-    @property
-    def copies(self) -> int:
-        return self.rows // self.distinct_rows
-
-    @property
-    def tiles(self) -> int:
-        """p."""
-        return self.rows * self.row_length // self.tile_length
-
-    @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The R distinct rows, each whole or cut at tile borders."""
-        found = []
-        for row in range(self.distinct_rows):
-            start, end = row * self.row_length, (row + 1) * self.row_length
-            while start < end:
-                tile = start // self.tile_length
-                stop = min(end, (tile + 1) * self.tile_length) if self.cut else end
-                found.append(Piece(row, start - row * self.row_length, stop - row * self.row_length, tile))
-                start = stop
-        return tuple(found)
-
-    @cached_property
-    def matrix(self) -> NDArray[np.int8]:
-        """(pieces, row_length) of +1 and -1, and 0 outside of a piece."""
-        bits = np.unpackbits(self.tile, bitorder="little")[: self.tile_length].astype(np.int8) * 2 - 1
-        rows = np.resize(bits, self.distinct_rows * self.row_length).reshape(self.distinct_rows, self.row_length)
-        matrix = np.zeros((len(self.pieces), self.row_length), np.int8)
-        for number, piece in enumerate(self.pieces):
-            matrix[number, piece.start : piece.stop] = rows[piece.row, piece.start : piece.stop]
-        return matrix
-
-
-@dataclass(frozen=True)
-class Weights:
-    """int8 weights (rows, row_length) of a layer that was left in full precision; each row has a scale of its own."""
-
-    matrix: NDArray[np.int8]
-
-    @property
-    def rows(self) -> int:
-        return len(self.matrix)
-
-    @property
-    def row_length(self) -> int:
-        return int(self.matrix.shape[1])
-
-    @property
-    def distinct_rows(self) -> int:
-        return self.rows
-
-    copies = tiles = 1
-    cut = False
-
-    @property
-    def tile_length(self) -> int:
-        return self.matrix.size
-
-    @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
-        return tuple(Piece(row, 0, self.row_length, 0) for row in range(self.rows))
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """From sums to codes: ``clip((sum over pieces of (sum >> sum_shift) * multiplier + (bias << bias_shift)) >> shift, low, high)``.
-
-    ``>>`` rounds down; all steps fit into int32, whatever the input. ``multipliers`` are one for the layer, one a tile, or one a piece of
-    each copy; ``biases`` one for the layer or one an output. The network's outputs have shift 0 and no ``low`` and ``high``.
-    """
-
-    sum_shift: int
-    multipliers: Shorts
-    biases: Shorts
-    bias_shift: int
-    shift: int
-    low: int = 0
-    high: int = 255
-
-
-@dataclass(frozen=True)
 class Window:
     """How a convolution or pooling goes over an image; ``before`` are the rows above and columns left of it that are padding."""
 
@@ -160,10 +55,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Layer:
-    """Fully connected (no window: the codes are one vector) or a convolution of images (channels, height, width) in ``groups``.
+    """Fully connected (no window: the codes are vectors, ``positions`` of them) or a convolution of images in ``groups``.
 
     Attributes:
         source, target: which tensors of the network; the last layer writes int32 outputs, its target is -1.
+        positions: vectors behind each other, all multiplied alike.
+        largest: of a convolution of one pixel: only the largest output of each channel is kept, over all positions.
         zero: zero point of the source.
         relu: whether a ReLU is part of it, for reports; ``scaling`` has its numbers.
     """
@@ -177,6 +74,8 @@ class Layer:
     relu: bool = False
     window: Window | None = None
     groups: int = 1
+    positions: int = 1
+    largest: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,7 +141,52 @@ class Table:
     table: Bytes
 
 
-Operation = Layer | MaxPool | AveragePool | Add | Affine | Table
+@dataclass(frozen=True)
+class Norm:
+    """LayerNorm over vectors of n codes: ``(code - mean) / sqrt(variance + epsilon)`` in steps of 1/1024, then ``Scaling`` by channel.
+
+    With S the sum of the codes: ``d = n * code - S``; ``u = n * (sum of code**2) - S**2 + epsilon`` (below 2**32), at least 1; u is shifted left by
+    2 * k until it is 2**30 or more; ``r = 2**30 // isqrt(u)``; ``v = ((((d << k) >> 5) * r) >> 15)``;
+    ``clip((v * multiplier + (bias << bias_shift)) >> shift, low, high)``. ``>>`` rounds down.
+    """
+
+    name: str
+    source: int
+    target: int
+    epsilon: int
+    scaling: Scaling
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Codes of shape (outer, rows, columns, inner) as (outer, columns, rows, inner)."""
+
+    name: str
+    source: int
+    target: int
+    outer: int
+    rows: int
+    columns: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """Two tensors' matrix product, (rows, n) by (n, columns): sums of ``(a - zero) * (b - other_zero)``, then one ``Scaling`` for all."""
+
+    name: str
+    source: int
+    other: int
+    target: int
+    rows: int
+    inner: int
+    columns: int
+    zero: int
+    other_zero: int
+    scaling: Scaling
+
+
+Operation = Layer | MaxPool | AveragePool | Add | Affine | Table | Norm | Swap | Product
 
 
 @dataclass(frozen=True)
@@ -250,16 +194,31 @@ class IntegerNetwork:
     """Operations in order. Tensor 0 is the raw input, which the device gets as it is.
 
     The outputs are (outputs,) int32, all with one scale: the float network's output is about ``output_scale * value``.
+    ``front`` is what the host does around it: "" nothing, or a kind of ``tbn.integer.series``.
     """
 
     tensors: tuple[Codes, ...]
     operations: tuple[Operation, ...]
     outputs: int
     output_scale: float
+    front: str = ""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(operation for operation in self.operations if isinstance(operation, Layer))
+
+    @property
+    def products(self) -> int:
+        """Multiplications of a sample: of each layer's distinct rows, at every position, and of products of activations."""
+        count = 0
+        for operation in self.operations:
+            if isinstance(operation, Product):
+                count += operation.rows * operation.inner * operation.columns
+            elif isinstance(operation, Layer):
+                places = self.tensors[operation.source if operation.largest else max(operation.target, 0)].image
+                positions = operation.positions if operation.window is None else places[1] * places[2]
+                count += operation.weights.distinct_rows * operation.weights.row_length * positions
+        return count
 
     def arrays(self) -> Iterator[tuple[str, str, NDArray[np.generic]]]:
         """What the device stores: (operation, part, array). Parts: tile, weights, multipliers, biases, table."""
@@ -270,7 +229,7 @@ class IntegerNetwork:
                     yield operation.name, "tile", weights.tile
                 else:
                     yield operation.name, "weights", weights.matrix
-            if isinstance(operation, Layer | Affine):
+            if isinstance(operation, Layer | Affine | Norm):
                 yield operation.name, "multipliers", operation.scaling.multipliers
                 yield operation.name, "biases", operation.scaling.biases
             if isinstance(operation, Table):

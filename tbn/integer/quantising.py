@@ -22,30 +22,35 @@ from tbn.integer.network import (
     IntegerNetwork,
     Layer,
     MaxPool,
+    Norm,
     Operation,
-    Signs,
+    Product,
+    Swap,
     Table,
-    Weights,
     Window,
 )
-from tbn.integer.ranges import Range, coding, has_range, measure
+from tbn.integer.parameters import Floats, clip_codes, finite, linear, weights_of
+from tbn.integer.ranges import Range, best_range, coding, has_range, measure
 from tbn.integer.scaling import INT32, scaling, stored, sum_limits
+from tbn.integer.series import MASKED_SERIES, SERIES, standardised
 from tbn.integer.steps import (
     FIX,
     INPUT,
     AddStep,
     AffineStep,
     LayerStep,
+    NormStep,
     PoolStep,
+    ProductStep,
     Step,
+    SwapStep,
     TableStep,
     ViewStep,
 )
-from tbn.packed import PackedLayer
+from tbn.models.forecaster import Perceptron
 
 IMAGES = 512  # training inputs that ranges are measured on
-LARGEST_SHIFT = 24  # of sums of two and of averages
-Floats = NDArray[np.float64]
+NORM_UNIT, LONGEST_NORM = 1024, 512  # steps of a normalised value; n at which sums of squares still fit into 32 bits
 
 
 @torch.no_grad()
@@ -54,22 +59,32 @@ def quantise(model: nn.Module, task: Any, ranges: Mapping[str, Range] | None = N
 
     Args:
         model: packed or dense, in eval mode.
-        task: gives input_shape, scale, offset and, where ranges are measured here, train_inputs; raw inputs are uint8.
-        ranges: what ``calibrate`` returned; None measures them on the first 512 training inputs.
+        task: gives input_shape, scale, offset and train_inputs. Raw inputs that are no bytes get codes of their own.
+        ranges: what ``calibrate`` returned; None takes those that the model was trained with (``tbn_ranges``), or measures them on the first
+            512 training inputs.
 
     Raises:
-        TBNError: the raw inputs are no bytes, something in the model has no integer twin, or a range is missing.
+        TBNError: something in the model has no integer twin, or a range is missing.
     """
-    raw = np.asarray(task.train_inputs[:IMAGES] if ranges is None else task.test_inputs[:1])
-    if raw.dtype != np.uint8:
-        raise TBNError(f"the raw inputs of '{task.name}' are {raw.dtype}, and integer networks take bytes", FIX)
-    steps = steps_of(model, tuple(task.input_shape))
+    raw, shape, front = np.asarray(task.train_inputs[:IMAGES]), tuple(task.input_shape), ""
+    ranges = getattr(model, "tbn_ranges", None) if ranges is None else ranges
+    if isinstance(model, Perceptron):
+        front = MASKED_SERIES if model.masked else SERIES
+        model, raw, shape = nn.Sequential(model.layers, model.head).eval(), standardised(raw, front), (model.inputs,)
+    steps = steps_of(model, shape)
+    inputs = torch.from_numpy(raw).float() * float(task.scale) + float(task.offset)
     if ranges is None:
-        ranges = measure(steps, torch.from_numpy(raw).float() * float(task.scale) + float(task.offset))
+        ranges = measure(steps, inputs)
     missing = [step.name for step in steps[:-1] if has_range(step) and step.name not in ranges]
     if missing:
         raise TBNError(f"there is no range for '{missing[0]}'", "calibrate this model again")
-    return _Quantiser(tuple(task.input_shape), float(task.scale), float(task.offset), ranges).network(steps)
+    if raw.dtype == np.uint8:
+        scale, offset = float(task.scale), float(task.offset)
+        zero = min(255, max(0, round(-offset / scale)))
+        given, rest = Codes(INPUT, shape, scale, zero), offset + zero * scale
+    else:
+        given, rest = Codes(INPUT, shape, *coding(*best_range(INPUT, inputs.flatten()))), 0.0
+    return replace(_Quantiser(given, rest, ranges).network(steps), front=front)
 
 
 class _Quantiser:
@@ -81,12 +96,11 @@ class _Quantiser:
             its zero point would not be a code.
     """
 
-    def __init__(self, shape: tuple[int, ...], scale: float, offset: float, ranges: Mapping[str, Range]) -> None:
-        zero = min(255, max(0, round(-offset / scale)))
+    def __init__(self, given: Codes, rest: float, ranges: Mapping[str, Range]) -> None:
         self.ranges = ranges
-        self.tensors = [Codes(INPUT, shape, scale, zero)]
+        self.tensors = [given]
         self.index = {INPUT: 0}
-        self.rest = {0: offset + zero * scale}
+        self.rest = {0: rest}
 
     def network(self, steps: tuple[Step, ...]) -> IntegerNetwork:
         operations: list[Operation] = []
@@ -104,7 +118,7 @@ class _Quantiser:
     def operation(self, step: Step, sources: list[int]) -> Operation:
         """The twin of a step that is not the last, and its tensor."""
         given, what, source = self.tensors[sources[0]], step.what, sources[0]
-        if isinstance(what, PoolStep) and what.largest:
+        if isinstance(what, SwapStep) or (isinstance(what, PoolStep) and what.largest):
             self.rest[len(self.tensors)] = self.rest.get(source, 0.0)
             codes = replace(given, name=step.name, shape=step.shape)
         else:
@@ -140,6 +154,12 @@ class _Quantiser:
             return Affine(
                 step.name, source, target, given.zero, replace(found, multipliers=found.multipliers.reshape(-1))
             )
+        if isinstance(what, NormStep):
+            return self.norm(step, what, source, codes)
+        if isinstance(what, SwapStep):
+            return Swap(step.name, source, target, what.outer, what.rows, what.columns, what.inner)
+        if isinstance(what, ProductStep):
+            return self.product(step, what, sources, codes)
         assert isinstance(what, TableStep)
         return Table(step.name, source, target, self.table(what, source, codes))
 
@@ -150,6 +170,38 @@ class _Quantiser:
         found: Floats = what.function(values).numpy()
         table: NDArray[np.uint8] = np.clip(np.rint(found / codes.scale) + codes.zero, 0, 255).astype(np.uint8)
         return table
+
+    def norm(self, step: Step, what: NormStep, source: int, codes: Codes) -> Norm:
+        """The twin of a LayerNorm; a vector's shift and scale cancel, so that only epsilon is in the input's unit."""
+        count = len(what.scale)
+        if count > LONGEST_NORM:
+            raise TBNError(f"'{step.name}' is a LayerNorm over {count} values: at most {LONGEST_NORM} have a twin", FIX)
+        scale, shift = finite(step.name, what.scale), finite(step.name, what.shift)
+        largest = np.full(count, int(1.001 * NORM_UNIT * count**0.5) + 2)
+        found, _ = scaling(
+            step.name, (scale / NORM_UNIT / codes.scale)[None], shift / codes.scale, (-largest, largest), tuple(range(count)), codes.zero,
+            clip_codes(step, codes),
+        )  # fmt: skip
+        room = 2**32 - 1 - count * count * 255 * 255 // 4
+        epsilon = min(room, round(what.epsilon * (count / self.tensors[source].scale) ** 2))
+        part = replace(found, multipliers=found.multipliers.reshape(-1))
+        return Norm(step.name, source, len(self.tensors) - 1, epsilon, part)
+
+    def product(self, step: Step, what: ProductStep, sources: list[int], codes: Codes) -> Product:
+        """The twin of a matrix product. Both inputs' zero points have to be codes."""
+        pair = [self.tensors[number] for number in sources]
+        if any(abs(self.rest.get(n, 0.0)) > one.scale / 2 * 1.001 for n, one in zip(sources, pair, strict=True)):
+            raise TBNError(f"'{step.name}' multiplies the input, and no byte of it stands for 0", FIX)
+        reach = [max(one.zero, 255 - one.zero) for one in pair]
+        limit = np.array([what.inner * reach[0] * reach[1]])
+        if limit[0] > INT32:
+            raise TBNError(f"'{step.name}' sums {what.inner:,} products, more than int32 holds", FIX)
+        factor = np.array([[pair[0].scale * pair[1].scale / codes.scale]])
+        found, _ = scaling(step.name, factor, np.zeros(1), (-limit, limit), (0,), codes.zero, clip_codes(step, codes))
+        part = replace(found, multipliers=found.multipliers.reshape(-1))
+        return Product(
+            step.name, sources[0], sources[1], len(self.tensors) - 1, what.rows, what.inner, what.columns, pair[0].zero, pair[1].zero, part
+        )  # fmt: skip
 
     def layer(self, step: Step, source: int, codes: Codes | None) -> tuple[Layer, float]:
         """The twin of a layer, and what 1 of its outputs stands for where it is the last one (``codes`` is None)."""
@@ -175,58 +227,7 @@ class _Quantiser:
         target = -1 if codes is None else len(self.tensors) - 1
         relu = step.clip is not None
         layer = Layer(
-            step.name, source, target, given.zero, weights, stored(found, weights), relu, what.window, what.groups
-        )
+            step.name, source, target, given.zero, weights, stored(found, weights), relu, what.window, what.groups, what.positions,
+            what.largest,
+        )  # fmt: skip
         return layer, output_step
-
-
-def weights_of(layer: Any) -> tuple[Signs | Weights, Floats]:
-    """What a layer multiplies with, and (copies, pieces) float64 what a sum of it is worth."""
-    if isinstance(layer, PackedLayer):
-        geometry, alphas = layer.geometry, finite("alphas", layer.alphas)
-        rows = geometry.distinct_rows if layer.share else geometry.rows
-        cut = alphas.size > 1 and geometry.tile_length % geometry.row_length != 0
-        tile = layer.tile.cpu().numpy().copy()
-        signs = Signs(geometry.rows, geometry.row_length, rows, geometry.tile_length, cut, tile)
-        tiles = np.array([piece.tile for piece in signs.pieces])
-        of_row = np.array([piece.row for piece in signs.pieces])
-        copies = np.arange(signs.copies)[:, None]
-        factors = alphas[
-            copies * (signs.tiles // signs.copies) + tiles if alphas.size > 1 else np.zeros_like(copies + tiles)
-        ]
-        if layer.gain is not None:
-            factors = factors * finite("gain", layer.gain)[copies * rows + of_row]
-        return signs, factors
-    weight = finite("weight", layer.weight).reshape(len(layer.weight), -1)
-    steps = np.maximum(np.abs(weight).max(1), 1e-30) / 127
-    return Weights(np.rint(weight / steps[:, None]).astype(np.int8)), steps[None]
-
-
-def finite(name: str, values: torch.Tensor) -> Floats:
-    """A parameter as float64.
-
-    Raises:
-        TBNError: some of it is not finite.
-    """
-    array: Floats = values.detach().double().cpu().numpy()
-    if not np.isfinite(array).all():
-        raise TBNError(f"'{name}' holds numbers that are not finite", "train the run again with a lower learning rate")
-    return array
-
-
-def clip_codes(step: Step, codes: Codes) -> tuple[int, int]:
-    """The smallest and largest code of a step."""
-    if step.clip is None:
-        return 0, 255
-    low, high = (codes.zero + (limit / codes.scale if np.isfinite(limit) else 255) for limit in step.clip)
-    return max(0, round(low)), min(255, round(high))
-
-
-def linear(factors: list[float], limits: list[int], bias: float) -> tuple[list[int], int, int]:
-    """Multipliers, bias (with half a step) and shift of ``sum of factor * value + bias``, so that |value| <= limit stays in int32."""
-    for shift in range(LARGEST_SHIFT, -1, -1):
-        multipliers = [round(factor * 2**shift) for factor in factors]
-        constant = round((bias + 0.5) * 2**shift)
-        if sum(m * limit for m, limit in zip(multipliers, limits, strict=True)) + abs(constant) <= INT32:
-            return multipliers, constant, shift
-    raise TBNError("a sum has terms of scales that are too far apart", "calibrate on inputs like those of the task")

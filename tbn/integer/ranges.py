@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from tbn.errors import TBNError
 from tbn.integer.graph import steps_of
-from tbn.integer.steps import INPUT, PoolStep, Step, ViewStep
+from tbn.integer.steps import INPUT, PoolStep, Step, SwapStep, ViewStep
 
 BATCH = 64
-SAMPLES = 2**18  # values of a tensor that are looked at
+SAMPLES = 2**17  # values of a tensor that are looked at
 SHARES = tuple(share / 40 for share in range(8, 41))  # of the largest value: candidates for the limit
 Range = tuple[float, float]
 
@@ -39,20 +39,25 @@ def calibrate(model: nn.Module, inputs: Tensor) -> Mapping[str, Range]:
 def measure(steps: tuple[Step, ...], inputs: Tensor) -> Mapping[str, Range]:
     """Ranges of the steps that have one of their own; the last one gives int32, and has none."""
     seen: dict[str, list[Tensor]] = {step.name: [] for step in steps[:-1] if has_range(step)}
+    numbers = torch.Generator().manual_seed(0)
     for batch in torch.split(inputs, BATCH):
         values = {INPUT: batch}
         for step in steps:
             values[step.name] = step(*(values[source] for source in step.sources))
             if step.name in seen:
                 flat = values[step.name].flatten().float()
-                stride = max(1, flat.numel() * len(inputs) // (len(batch) * SAMPLES))
-                seen[step.name].append(flat[torch.arange(0, flat.numel(), stride)])
+                share = SAMPLES * len(batch) // len(inputs)
+                if share < flat.numel():  # drawn, for a stride would meet the same channels and pixels again and again
+                    flat = flat[torch.randint(flat.numel(), (share,), generator=numbers)]
+                seen[step.name].append(flat)
     return {name: best_range(name, torch.cat(parts)) for name, parts in seen.items()}
 
 
 def has_range(step: Step) -> bool:
-    """Whether a step's codes have a scale of their own; a view's and a maximum's are those of the source."""
-    return not isinstance(step.what, ViewStep) and not (isinstance(step.what, PoolStep) and step.what.largest)
+    """Whether a step's codes have a scale of their own; those of a view, of swapped axes and of a maximum are the source's."""
+    return not isinstance(step.what, ViewStep | SwapStep) and not (
+        isinstance(step.what, PoolStep) and step.what.largest
+    )
 
 
 def best_range(name: str, values: Tensor) -> Range:

@@ -16,7 +16,10 @@ from tbn.integer.network import (
     IntegerNetwork,
     Layer,
     MaxPool,
+    Norm,
     Operation,
+    Product,
+    Swap,
     Table,
     Window,
 )
@@ -71,6 +74,13 @@ def _apply(
         biases = part.biases.astype(np.int64)[:, None] << part.bias_shift
         total = channels * part.multipliers.astype(np.int64)[:, None] + biases
         return _clip(total, part.shift, part.low, part.high).reshape(shape)
+    if isinstance(operation, Norm):
+        return _norm(operation, given).reshape(shape)
+    if isinstance(operation, Swap):
+        axes = operation.outer, operation.rows, operation.columns, operation.inner
+        return given.reshape(-1, *axes).swapaxes(2, 3).reshape(shape)
+    if isinstance(operation, Product):
+        return _product(operation, given, values[operation.other].astype(np.int64)).reshape(shape)
     space = tensors[operation.target].image[1:]
     image = given.reshape(-1, *codes.image)
     if isinstance(operation, MaxPool):
@@ -86,10 +96,9 @@ def _layer(layer: Layer, given: Integers, codes: Codes, tensors: tuple[Codes, ..
     samples = len(given)
     centred = given - layer.zero
     if layer.window is None:
-        patches = centred.reshape(samples, 1, 1, -1)
-        space: tuple[int, int] = (1, 1)
+        patches = centred.reshape(samples, layer.positions, 1, -1)
     else:
-        space = tensors[layer.target].image[1:]
+        space = (codes if layer.largest else tensors[layer.target]).image[1:]
         cut = windows(centred.reshape(samples, *codes.image), layer.window, space, 0)  # (N, C, h, w, kh, kw)
         patches = cut.transpose(0, 2, 3, 1, 4, 5).reshape(samples, space[0] * space[1], layer.groups, -1)
     reach = 255 * int(np.abs(layer.weights.matrix).sum(1, dtype=np.int64).max())
@@ -100,11 +109,16 @@ def _layer(layer: Layer, given: Integers, codes: Codes, tensors: tuple[Codes, ..
     for group in range(layer.groups):
         own = np.flatnonzero(np.array(groups) == group)
         sums[:, :, own] = np.matmul(patches[:, :, group].astype(exact), matrix[own].T)
-    total = scaled(layer, sums).transpose(0, 2, 1)  # (N, outputs, positions)
+    total = scaled(layer, sums)  # (N, positions, outputs)
     if layer.target < 0:
         return total.reshape(samples, -1)
     part = layer.scaling
-    return _clip(total, part.shift, part.low, part.high).reshape(samples, *tensors[layer.target].shape)
+    found = _clip(total, part.shift, part.low, part.high)
+    if layer.largest:
+        found = found.max(1)
+    elif layer.window is not None:
+        found = found.transpose(0, 2, 1)
+    return found.reshape(samples, *tensors[layer.target].shape)
 
 
 def scaled(layer: Layer, sums: Integers) -> Integers:
@@ -116,6 +130,34 @@ def scaled(layer: Layer, sums: Integers) -> Integers:
     products = short[..., None, :] * multipliers
     total = np.add.reduceat(products, starts, axis=-1).reshape(*sums.shape[:-1], -1) + biases
     return _within(total, 32)
+
+
+def _norm(norm: Norm, given: Integers) -> Bytes:
+    """(samples, ...) to (samples, positions, n)."""
+    part = norm.scaling
+    count = len(part.multipliers)
+    codes = given.reshape(len(given), -1, count)
+    total = codes.sum(2, keepdims=True)
+    spread = np.maximum(count * (codes * codes).sum(2, keepdims=True) - total * total + norm.epsilon, 1)
+    if spread.max() >= 2**32:
+        raise OverflowError("a sum of squares left 32 bits")
+    steps = np.zeros_like(spread)
+    while (small := spread < 2**30).any():
+        spread, steps = np.where(small, spread << 2, spread), steps + small
+    root = np.floor(np.sqrt(spread.astype(np.float64))).astype(np.int64)
+    value = _within((((count * codes - total) << steps) >> 5) * (2**30 // root), 32) >> 15
+    total = _within(value, 16) * part.multipliers.astype(np.int64) + (part.biases.astype(np.int64) << part.bias_shift)
+    return _clip(total, part.shift, part.low, part.high)
+
+
+def _product(product: Product, left: Integers, right: Integers) -> Bytes:
+    """(samples, rows, columns); the floats are exact: sums stay below 2**53."""
+    part = product.scaling
+    one = (left.reshape(-1, product.rows, product.inner) - product.zero).astype(np.float64)
+    two = (right.reshape(-1, product.inner, product.columns) - product.other_zero).astype(np.float64)
+    short = _within(_within(np.matmul(one, two).astype(np.int64), 32) >> part.sum_shift, 16)
+    total = short * int(part.multipliers[0]) + (int(part.biases[0]) << part.bias_shift)
+    return _clip(total, part.shift, part.low, part.high)
 
 
 def windows(image: Integers, window: Window, space: tuple[int, int], padding: int) -> Integers:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbn.errors import TBNError
-from tbn.integer.network import Layer, Scaling, Shorts, Signs, Weights
+from tbn.integer.network import Layer
+from tbn.integer.weights import Scaling, Shorts, Signs, Weights
 
 INT16, INT32 = 2**15 - 1, 2**31 - 1
 LARGEST_SHIFT = 30

@@ -12,18 +12,20 @@ from tbn.errors import TBNError
 from tbn.integer.network import Window
 from tbn.packed import PackedConv1d, PackedConv2d
 
-FIX = "use the float export, or another engine, for this model"
+FIX = "use another engine for this model, or float32 firmware if it is an MLP"
 INPUT = "input"
 CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, PackedConv1d: 1, nn.Conv2d: 2, PackedConv2d: 2}
 
 
 @dataclass(frozen=True)
 class LayerStep:
-    """A linear layer or convolution. ``window`` is None for linear ones."""
+    """A linear layer (of vectors, ``positions`` of them) or, with a window, a convolution; ``largest``: only its largest output by channel."""
 
     layer: Any
     window: Window | None = None
     groups: int = 1
+    positions: int = 1
+    largest: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,35 @@ class ViewStep:
     """The same numbers in another shape, or with zeros around the image, which the convolution behind it adds itself."""
 
 
-What = LayerStep | AffineStep | TableStep | PoolStep | AddStep | ViewStep
+@dataclass(frozen=True)
+class NormStep:
+    """A LayerNorm over the last axis: (n,) float64 factors and shifts behind it."""
+
+    scale: Tensor
+    shift: Tensor
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class SwapStep:
+    """Two neighbouring axes in the other order: (outer, rows, columns, inner) as (outer, columns, rows, inner)."""
+
+    outer: int
+    rows: int
+    columns: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class ProductStep:
+    """Matrix product of two tensors, (rows, inner) by (inner, columns)."""
+
+    rows: int
+    inner: int
+    columns: int
+
+
+What = LayerStep | AffineStep | TableStep | PoolStep | AddStep | ViewStep | NormStep | SwapStep | ProductStep
 
 
 @dataclass(frozen=True)

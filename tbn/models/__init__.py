@@ -16,6 +16,7 @@ TIMM = "timm:"
 _BUILDERS = {  # model -> the kind of task that it is for, and the module with a function of the model's name
     "mlp": ("images", "mlp"),
     "cnn": ("images", "cnn"),
+    "micro_cnn": ("images", "micro"),
     "vgg_small": ("images", "vgg"),
     "resnet18": ("images", "resnet"),
     "resnet34": ("images", "resnet"),

@@ -27,7 +27,7 @@ def network(*layers: nn.Module) -> nn.Sequential:
 
 
 def example() -> nn.Sequential:
-    """The model of pio_firmware/example_model: 64-32-10, a tiled layer with a ReLU and a binary one."""
+    """The model of pio_firmware/example_model and of the golden files: 64-32-10, a tiled layer with a ReLU and a binary one."""
     model = nn.Sequential()
     model.add_module("flatten", nn.Flatten())
     model.add_module("fc1", packed_linear(64, 32, p=4, alphas=4, bias=False))
@@ -41,7 +41,13 @@ def images(*shape: int, count: int = 40) -> SimpleNamespace:
     inputs = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
     labels = np.zeros(count, np.int64)
     return SimpleNamespace(
-        name="example", input_shape=shape, scale=1 / 255, offset=-0.25, test_inputs=inputs, test_targets=labels
+        name="example",
+        input_shape=shape,
+        scale=1 / 255,
+        offset=-0.25,
+        train_inputs=inputs,
+        test_inputs=inputs,
+        test_targets=labels,
     )
 
 

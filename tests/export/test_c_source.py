@@ -14,15 +14,14 @@ from torch.nn import functional as F
 import tbn.models
 from tbn.convert import TilingConfig, freeze, tile_
 from tbn.errors import TBNError
-from tbn.export import firmware_root
 from tbn.export.c_source import c_float, export_c
 from tbn.export.report import HEADER, REFERENCE, REPORT, SOURCE, read_report
 
-GOLDEN = firmware_root() / "example_model"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def test_golden_files(tmp_path: Path) -> None:
-    """The example model of the firmware project is what the generator writes today (run this file as a script to renew it)."""
+    """What the generator writes today is what lies here (run this file as a script to renew it)."""
     export_c(example(), images(1, 8, 8), tmp_path)
     for name in (HEADER, SOURCE):
         assert (tmp_path / name).read_text() == (GOLDEN / name).read_text()
@@ -129,7 +128,7 @@ class Loop(nn.Module):
 def test_what_the_runtime_has_not_is_refused(model: nn.Module, words: str, tmp_path: Path) -> None:
     with pytest.raises(TBNError, match=words) as error:
         export_c(model, images(8), tmp_path)
-    assert "export an mlp run" in error.value.fix
+    assert "--precision integer" in error.value.fix
     assert not list(tmp_path.iterdir())
 
 
@@ -140,7 +139,7 @@ def test_conv_model_is_refused_by_name(tmp_path: Path) -> None:
         TBNError, match=r"'\w+' is a PackedConv2d: the C runtime of this version has fully connected"
     ) as error:
         export_c(freeze(model), images(1, 28, 28), tmp_path)
-    assert "export an mlp run" in str(error.value)
+    assert "--precision integer" in str(error.value)
 
 
 def test_relu_after_layer_is_kept_for_a_middle_layer_only(tmp_path: Path) -> None:

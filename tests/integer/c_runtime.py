@@ -14,6 +14,8 @@ from tbn.integer.network import Add, Affine, AveragePool, IntegerNetwork, Layer,
 
 RUNTIME = firmware_root() / "lib" / "tbn_runtime"
 SOURCES = sorted((RUNTIME / "src").glob("tbn_integer*.c"))
+BLOCK_BYTES = 512
+WAYS = ("slow", "block", "four")
 U8, U32, I32, POINTER = ctypes.c_uint8, ctypes.c_uint32, ctypes.c_int32, ctypes.c_void_p
 
 
@@ -27,7 +29,7 @@ LayerC = structure(
     "Layer", (U32, "rows row_length distinct_rows tile_length sums groups multiplier_count bias_count"),
     (POINTER, "tile weights multipliers biases"), (U8, "zero sum_shift bias_shift shift low high"),
 )  # fmt: skip
-ScratchC = structure("Scratch", (POINTER, "table sums"), (U32, "sum_count"), (POINTER, "patch"), (U32, "patch_count"))
+ScratchC = structure("Scratch", (POINTER, "block sums"), (U32, "sum_count"), (POINTER, "patch"), (U32, "patch_count"))
 ImageC = structure("Image", (U32, "channels height width"))
 WindowC = structure("Window", (U32, "kernel_height kernel_width stride_y stride_x top left dilation_y dilation_x"))
 AverageC = structure("Average", (I32, "multiplier bias"), (U8, "zero shift low high"))
@@ -63,8 +65,8 @@ def window_of(window: Window) -> ctypes.Structure:
     return WindowC(*window.kernel, *window.stride, *window.before, *window.dilation)
 
 
-def run_c(library: ctypes.CDLL, net: IntegerNetwork, sample: np.ndarray, table: bool = True) -> np.ndarray:
-    """Outputs (outputs,) int32 of one sample; ``table`` False leaves out the scratch of the fast way."""
+def run_c(library: ctypes.CDLL, net: IntegerNetwork, sample: np.ndarray, way: str = "four") -> np.ndarray:
+    """Outputs (outputs,) int32 of one sample. ``way``: what scratch allows, "slow", "block" or also "four" positions of a convolution at once."""
     values = {0: np.ascontiguousarray(sample)}
     for op in net.operations:
         source = values[op.source]
@@ -75,11 +77,11 @@ def run_c(library: ctypes.CDLL, net: IntegerNetwork, sample: np.ndarray, table: 
         a, b = POINTER(source.ctypes.data), POINTER(target.ctypes.data)
         if isinstance(op, Layer):
             own, arrays = layer_of(op)
-            sums = np.zeros(len(op.weights.pieces), np.int32)
+            sums = np.zeros(len(op.weights.pieces) * (6 if way == "four" else 1), np.int32)
             patch = np.zeros(op.weights.row_length * op.groups, np.uint8)
-            sixteen = np.zeros(256, np.int16)
+            block = np.full(BLOCK_BYTES // 4, -1, np.int32)
             scratch = ScratchC(
-                sixteen.ctypes.data if table else None, sums.ctypes.data, sums.size, patch.ctypes.data, patch.size
+                None if way == "slow" else block.ctypes.data, sums.ctypes.data, sums.size, patch.ctypes.data, patch.size
             )
             here, there = map(ctypes.byref, (own, scratch))
             if op.window is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import gcd, prod
+from dataclasses import replace
+from math import gcd, isqrt, prod
 
 import numpy as np
 
@@ -14,9 +15,12 @@ from tbn.integer.network import (
     IntegerNetwork,
     Layer,
     MaxPool,
+    Norm,
     Operation,
+    Product,
     Scaling,
     Signs,
+    Swap,
     Table,
     Weights,
     Window,
@@ -27,6 +31,7 @@ from tbn.integer.scaling import scaling, stored, sum_limits
 def layer(
     seed: int, rows: int, row_length: int, p: int, *, source: int = 0, target: int = 1, zero: int = 0, per_tile: bool = True,
     window: Window | None = None, groups: int = 1, bias: bool = True, gain: bool = False, int8: bool = False, name: str = "fc",
+    positions: int = 1, largest: bool = False,
 ) -> Layer:  # fmt: skip
     """A layer with random signs (or int8 weights), factors and biases; ``target`` -1 makes it the last one."""
     numbers = np.random.default_rng(seed)
@@ -53,7 +58,31 @@ def layer(
     found, _ = scaling(
         name, factors, biases, (lowest, highest), of_row, None if last else int(numbers.integers(0, 256)), clip
     )
-    return Layer(name, source, target, zero, weights, stored(found, weights), False, window, groups)
+    part = stored(found, weights)
+    return Layer(name, source, target, zero, weights, part, False, window, groups, positions, largest)
+
+
+def norm(seed: int, count: int, *, source: int = 0, target: int = 1, epsilon: int = 1) -> Norm:
+    """A LayerNorm with random factors, some negative, and shifts."""
+    numbers = np.random.default_rng(seed)
+    largest = np.full(count, int(1.001 * 1024 * count**0.5) + 2)
+    factors, zero = numbers.uniform(-60, 60, count) / 1024, int(numbers.integers(0, 256))
+    found, _ = scaling(
+        "norm", factors[None], numbers.uniform(-90, 90, count), (-largest, largest), tuple(range(count)), zero
+    )
+    return Norm("norm", source, target, epsilon, replace(found, multipliers=found.multipliers.reshape(-1)))
+
+
+def product(
+    seed: int, rows: int, inner: int, columns: int, *, source: int = 0, other: int = 0, target: int = 1, zeros: tuple[int, int] = (0, 0)
+) -> Product:  # fmt: skip
+    """A matrix product with a random factor."""
+    numbers = np.random.default_rng(seed)
+    limit = np.array([inner * max(zeros[0], 255 - zeros[0]) * max(zeros[1], 255 - zeros[1])])
+    factor = np.array([[numbers.uniform(100, 900) / limit[0]]])
+    found, _ = scaling("product", factor, np.zeros(1), (-limit, limit), (0,), int(numbers.integers(0, 256)))
+    part = replace(found, multipliers=found.multipliers.reshape(-1))
+    return Product("product", source, other, target, rows, inner, columns, *zeros, part)
 
 
 def network(*operations: Operation, shapes: list[tuple[int, ...]]) -> IntegerNetwork:
@@ -106,8 +135,25 @@ def _slow(op: Operation, net: IntegerNetwork, values: dict[int, list[int]]) -> l
             finish((code - op.zero) * int(part.multipliers[i // inner]) + (int(part.biases[i // inner]) << part.bias_shift), part)
             for i, code in enumerate(given)
         ]  # fmt: skip
+    if isinstance(op, Norm):
+        count = len(op.scaling.multipliers)
+        return [code for start in range(0, len(given), count) for code in _norm(op, given[start : start + count])]
+    if isinstance(op, Swap):
+        blocks = np.array(given).reshape(op.outer, op.rows, op.columns, op.inner)
+        return [
+            int(blocks[a, b, c, d])
+            for a in range(op.outer) for c in range(op.columns) for b in range(op.rows) for d in range(op.inner)
+        ]  # fmt: skip
+    if isinstance(op, Product):
+        return [_cell(op, given, values[op.other], i, j) for i in range(op.rows) for j in range(op.columns)]
     if isinstance(op, Layer) and op.window is None:
-        return _rows(op, given, op.target < 0)
+        n = op.weights.row_length
+        return [code for at in range(op.positions) for code in _rows(op, given[at * n : (at + 1) * n], op.target < 0)]
+    if isinstance(op, Layer) and op.largest:
+        channels, height, width = net.tensors[op.source].image
+        count = height * width
+        each = [_rows(op, [given[c * count + at] for c in range(channels)], False) for at in range(count)]
+        return [max(column) for column in zip(*each, strict=True)]
     channels, height, width = net.tensors[op.source].image
     out_channels, out_height, out_width = net.tensors[op.target].image
     result = [0] * (out_channels * out_height * out_width)
@@ -165,6 +211,28 @@ def _rows(op: Layer, given: list[int], last: bool) -> list[int]:
         assert -(2**31) <= total < 2**31
         outputs.append(total if last else finish(total, part))
     return outputs
+
+
+def _norm(op: Norm, codes: list[int]) -> list[int]:
+    count, total, part = len(codes), sum(codes), op.scaling
+    u, k = max(1, count * sum(code * code for code in codes) - total * total + op.epsilon), 0
+    assert u < 2**32
+    while u < 2**30:
+        u, k = u * 4, k + 1
+    found = []
+    for i, code in enumerate(codes):
+        value = ((((count * code - total) << k) >> 5) * (2**30 // isqrt(u))) >> 15
+        scaled = value * int(part.multipliers[i]) + (int(part.biases[i]) << part.bias_shift)
+        assert abs(value) < 2**15 and -(2**31) <= scaled < 2**31
+        found.append(finish(scaled, part))
+    return found
+
+
+def _cell(op: Product, left: list[int], right: list[int], i: int, j: int) -> int:
+    part = op.scaling
+    pairs = [(left[i * op.inner + k] - op.zero, right[k * op.columns + j] - op.other_zero) for k in range(op.inner)]
+    total = (sum(a * b for a, b in pairs) >> part.sum_shift) * int(part.multipliers[0])
+    return finish(total + (int(part.biases[0]) << part.bias_shift), part)
 
 
 def _multiplier(op: Layer, output: int, column: int) -> int:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tbn.integer.arena import lifetimes, may_overlap, plan, sources_of, uses_table
-from tbn.integer.network import Add, AveragePool, IntegerNetwork, Layer, MaxPool, Table, Window
-from tests.integer.networks import ended, layer
+from tbn.integer.arena import lifetimes, may_overlap, plan, sources_of, uses_block
+from tbn.integer.network import Add, AveragePool, IntegerNetwork, Layer, MaxPool, Swap, Table, Window
+from tests.integer.networks import ended, layer, norm, product
 
 IMAGE = (4, 6, 6)
 
@@ -27,14 +27,21 @@ def pool(source: int, target: int) -> MaxPool:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> IntegerNetwork:
-    """Convolutions, tables and sums of any earlier tensors of one shape."""
+    """Convolutions, tables, norms and sums of any earlier tensors of one shape."""
     operations = []
     for target in range(1, draw(st.integers(2, 9))):
-        source, kind = draw(st.integers(0, target - 1)), draw(st.integers(0, 3))
-        if kind == 3:
+        source, kind = draw(st.integers(0, target - 1)), draw(st.integers(0, 4))
+        if kind == 4:
             operations.append(Add(f"a{target}", source, draw(st.integers(0, target - 1)), target, 1, 1, 0, 1))
         else:
-            operations.append([conv(source, target), conv(source, target, 1), table(source, target)][kind])
+            operations.append(
+                [
+                    conv(source, target),
+                    conv(source, target, 1),
+                    table(source, target),
+                    norm(1, 36, source=source, target=target),
+                ][kind]
+            )
     return ended(*operations, shapes=[IMAGE] * (len(operations) + 1))
 
 
@@ -91,6 +98,13 @@ def test_what_may_be_written_over() -> None:
         (pool(0, 1), 4, 8, False),
         (padded, 8, 8, False),
         (mean, 8, 8, True),
+        (layer(1, 4, 8, 1, positions=3), 8, 8, True),
+        (layer(1, 4, 8, 1, positions=3), 4, 8, False),
+        (layer(1, 8, 4, 1, positions=3), 8, 8, False),
+        (layer(1, 4, 8, 1, window=Window((1, 1)), largest=True), 8, 8, False),
+        (norm(1, 8), 8, 8, True),
+        (Swap("s", 0, 1, 1, 2, 2, 1), 8, 8, False),
+        (product(1, 2, 2, 2), 8, 8, False),
     ]
     for operation, source, target, allowed in cases:
         assert may_overlap(operation, source, target) is allowed, operation.name
@@ -99,10 +113,25 @@ def test_what_may_be_written_over() -> None:
 def test_scratch() -> None:
     """The most that any layer needs; the size of the C structure."""
     wide = layer(1, 16, 64, 2, name="wide")
-    assert uses_table(wide) and not uses_table(layer(1, 16, 60, 2)) and not uses_table(layer(1, 14, 64, 2))
-    assert not uses_table(layer(1, 16, 64, 1, int8=True))
+    assert uses_block(wide) and uses_block(layer(1, 14, 60, 2)) and not uses_block(layer(1, 10, 13, 13))
+    assert not uses_block(layer(1, 16, 64, 1, int8=True))
     arena = plan(ended(wide, shapes=[(64,), (16,)]))
-    assert (arena.sums, arena.table, arena.patch, arena.codes_bytes) == (8, 256, 0, 16)
-    assert arena.bytes == 4 * 8 + 2 * 256 + 16
+    assert (arena.sums, arena.block, arena.patch, arena.codes_bytes) == (8, 512, 0, 16)
+    assert arena.bytes == 4 * 8 + 512 + 16
     arena = plan(ended(conv(0, 1), shapes=[IMAGE, IMAGE]))
-    assert (arena.sums, arena.table, arena.patch, arena.bytes) == (4, 0, 36, 16 + 36 + 144)
+    assert (arena.sums, arena.block, arena.patch, arena.bytes) == (4 * 4, 512, 36, 64 + 512 + 36 + 144)
+
+
+@pytest.mark.parametrize(("row_length", "positions", "times"), [(256, 36, 4), (257, 36, 6), (256, 1, 1)])
+def test_four_positions_at_once_need_room(row_length: int, positions: int, times: int) -> None:
+    """As the C code asks for it; a single position has no others beside it."""
+    one = layer(1, 4, row_length, 1, window=Window((1, 1)))
+    arena = plan(ended(one, shapes=[(row_length, positions), (4, positions)]))
+    assert arena.sums == 4 * times
+
+
+def test_only_the_largest_outputs_are_kept() -> None:
+    """Inputs and outputs of eight positions lie behind what one of them gathers."""
+    one = layer(1, 32, 8, 1, window=Window((1, 1)), largest=True)
+    arena = plan(ended(one, shapes=[(8, 1000), (32,)]))
+    assert (arena.patch, arena.codes_bytes, arena.sums) == (8 + 8 * (8 + 32), 32, 4 * 32)

@@ -15,7 +15,7 @@ from kernels.machine import compilers
 from tbn import TBNError
 from tbn.integer import run
 from tbn.integer.network import Add, Affine, AveragePool, IntegerNetwork, MaxPool, Scaling, Table, Window
-from tests.integer.c_runtime import RUNTIME, SOURCES, U32, ScratchC, build, layer_of, run_c
+from tests.integer.c_runtime import RUNTIME, SOURCES, U32, WAYS, ScratchC, build, layer_of, run_c
 from tests.integer.networks import codes, ended, layer, network, slow
 
 STRICT = ["-Wall", "-Wextra", "-Werror", "-Wconversion", "-O2", "-c"]
@@ -26,6 +26,9 @@ SHAPES = [
     (64, 72, 4),
     (32, 136, 2),
     (9, 13, 3),
+    (12, 27, 4),
+    (3, 70, 1),
+    (5, 1030, 1),
     (5, 7, 1),
     (6, 8, 48),
     (1, 1, 1),
@@ -38,12 +41,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 def agree(library: ctypes.CDLL, net: IntegerNetwork, samples: np.ndarray) -> None:
-    """Loops, numpy and C (with and without the table) give the same integers."""
+    """Loops, numpy and C in each way give the same integers."""
     expected = run(net, samples)
     assert expected[0].tolist() == slow(net, samples[0])
     for sample, wanted in zip(samples, expected, strict=True):
-        for table in (True, False):
-            np.testing.assert_array_equal(run_c(library, net, sample, table), wanted)
+        for way in WAYS:
+            np.testing.assert_array_equal(run_c(library, net, sample, way), wanted)
 
 
 @pytest.mark.parametrize("per_tile", [True, False], ids=["tile", "layer"])
@@ -90,12 +93,13 @@ def test_convolution(library: ctypes.CDLL, case: tuple[int, IntegerNetwork]) -> 
     agree(library, net, codes(seed, 2, *net.tensors[0].shape))
 
 
-def test_table_serves_a_convolution_of_many_channels(library: ctypes.CDLL) -> None:
-    """Row lengths around the table's 64 inputs, in whole bytes."""
-    for channels in (8, 16, 24):
+def test_convolution_of_many_channels(library: ctypes.CDLL) -> None:
+    """Row lengths around the table's 64 inputs and around the 256 that a word's half can add up, every code as large as can be."""
+    for channels in (8, 16, 24, 28, 29, 60):
         conv = layer(channels, 32, channels * 9, 4, zero=9, window=Window((3, 3), (2, 2), (1, 1)))
         net = ended(conv, shapes=[(channels, 5, 5), (32, 3, 3)])
         agree(library, net, codes(channels, 2, channels, 5, 5))
+        agree(library, net, np.full((1, channels, 5, 5), 255, np.uint8))
 
 
 @given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.booleans())

@@ -22,6 +22,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "mlp": {},
     "cnn": {"width": 8},
+    "micro_cnn": {"channels": [8, 16, 16]},
     "vgg_small": {"width": 8},
     "resnet18": {"width": 8},
     "resnet34": {"width": 4},

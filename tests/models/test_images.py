@@ -32,6 +32,12 @@ def test_no_classes(name):
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
+        (
+            "micro_cnn",
+            {"input_shape": (1, 8, 9), "channels": (4, 4, 4, 4)},
+            "4 poolings leave nothing of 8 x 9 pixels; use fewer channels",
+        ),
+        ("micro_cnn", {"channels": (8, 0)}, r"channels=\(8, 0\) is not a whole number"),
         ("vgg_small", {"input_shape": (1, 7, 7)}, "7 x 7 pixels are too small .*; use images of at least 8 x 8"),
         ("resnet18", {"input_shape": (1, 4, 9)}, "4 x 9 pixels are too small"),
         ("resnet34", {"width": 0}, "width=0 is not a whole number"),

@@ -1,5 +1,5 @@
 /* example. Generated; a new export replaces it.
- * Model b043c417d5c3764e: 454 bytes of weights, 1044 bytes of arena.
+ * Model 31aea611bdd0c23f: 550 bytes of weights, 1208 bytes of arena.
  */
 #include "model.h"
 
@@ -34,7 +34,12 @@ static const tbn_image tbn_image_6 = {
     .height = 3,
     .width = 3,
 };
-static const tbn_image tbn_image_7 = {
+static const tbn_image tbn_image_10 = {
+    .channels = 4,
+    .height = 1,
+    .width = 32,
+};
+static const tbn_image tbn_image_12 = {
     .channels = 4,
     .height = 1,
     .width = 1,
@@ -98,7 +103,7 @@ static const uint8_t tbn_1_gelu_table[256] TBN_FLASH = {
     0x0f, 0x0e, 0x0d, 0x0c, 0x0b, 0x0a, 0x09, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, 0x00,
 };
 
-/* depthwise: convolution, 4 x 9, a tile of 36 signs, p = 1: 4 rows computed, sign by sign */
+/* depthwise: convolution, 4 x 9, a tile of 36 signs, p = 1: 4 rows computed, in blocks of inputs */
 static const uint8_t tbn_2_depthwise_tile[5] TBN_FLASH = {
     0x49, 0x24, 0x86, 0x75, 0x07,
 };
@@ -179,8 +184,111 @@ static const tbn_window tbn_5_pool_window = {
     .dilation_x = 1,
 };
 
+/* turn: Swap */
+static const tbn_axes tbn_6_turn = {
+    .outer = 1,
+    .rows = 4,
+    .columns = 36,
+    .inner = 1,
+};
+
+/* tokens: fully connected, 8 x 4, a tile of 16 signs, p = 2: 4 rows computed, in blocks of inputs */
+static const uint8_t tbn_7_tokens_tile[2] TBN_FLASH = {
+    0xbf, 0xc7,
+};
+static const int16_t tbn_7_tokens_multipliers[2] TBN_FLASH = {
+    26869, 18811,
+};
+static const int16_t tbn_7_tokens_biases[8] TBN_FLASH = {
+    -1637, 5953, 6531, -1837, -1757, 20141, 12151, 2523,
+};
+static const tbn_integer_layer tbn_7_tokens = {
+    .rows = 8,
+    .row_length = 4,
+    .distinct_rows = 4,
+    .tile_length = 16,
+    .sums = 4,
+    .groups = 1,
+    .multiplier_count = 2,
+    .bias_count = 8,
+    .tile = tbn_7_tokens_tile,
+    .weights = NULL,
+    .multipliers = tbn_7_tokens_multipliers,
+    .biases = tbn_7_tokens_biases,
+    .zero = 31,
+    .sum_shift = 0,
+    .bias_shift = 10,
+    .shift = 17,
+    .low = 16,
+    .high = 196,
+};
+
+/* vectors: Norm */
+static const int16_t tbn_8_vectors_multipliers[8] TBN_FLASH = {
+    2345, -9629, -8045, -7711, 29949, 8157, 10710, -10447,
+};
+static const int16_t tbn_8_vectors_biases[8] TBN_FLASH = {
+    6697, 5876, 15074, 5382, 16555, 14807, 14326, 5834,
+};
+static const tbn_integer_norm tbn_8_vectors = {
+    .count = 8,
+    .epsilon = 77u,
+    .multipliers = tbn_8_vectors_multipliers,
+    .biases = tbn_8_vectors_biases,
+    .bias_shift = 13,
+    .shift = 19,
+    .low = 0,
+    .high = 255,
+};
+
+/* matrix: Product */
+static const tbn_integer_product tbn_9_matrix = {
+    .rows = 4,
+    .inner = 9,
+    .columns = 32,
+    .multiplier = 18308,
+    .bias = 92020736,
+    .zero = 20,
+    .other_zero = 130,
+    .sum_shift = 4,
+    .shift = 19,
+    .low = 0,
+    .high = 255,
+};
+
+/* most: convolution, 16 x 4, a tile of 16 signs, p = 4: 4 rows computed, in blocks of inputs */
+static const uint8_t tbn_10_most_tile[2] TBN_FLASH = {
+    0x59, 0xd2,
+};
+static const int16_t tbn_10_most_multipliers[4] TBN_FLASH = {
+    15776, 28809, 31066, 17784,
+};
+static const int16_t tbn_10_most_biases[16] TBN_FLASH = {
+    13652, 12902, 9840, 14126, 11388, 11570, 10736, 10841, 17983, 13481, 11556, 15415, 15569, 16060, 19107, 10338,
+};
+static const tbn_integer_layer tbn_10_most = {
+    .rows = 16,
+    .row_length = 4,
+    .distinct_rows = 4,
+    .tile_length = 16,
+    .sums = 4,
+    .groups = 1,
+    .multiplier_count = 4,
+    .bias_count = 16,
+    .tile = tbn_10_most_tile,
+    .weights = NULL,
+    .multipliers = tbn_10_most_multipliers,
+    .biases = tbn_10_most_biases,
+    .zero = 99,
+    .sum_shift = 0,
+    .bias_shift = 10,
+    .shift = 16,
+    .low = 48,
+    .high = 189,
+};
+
 /* mean: AveragePool */
-static const tbn_integer_average tbn_6_mean = {
+static const tbn_integer_average tbn_11_mean = {
     .multiplier = 300000,
     .bias = 524288,
     .zero = 9,
@@ -188,7 +296,7 @@ static const tbn_integer_average tbn_6_mean = {
     .low = 0,
     .high = 255,
 };
-static const tbn_window tbn_6_mean_window = {
+static const tbn_window tbn_11_mean_window = {
     .kernel_height = 2,
     .kernel_width = 2,
     .stride_y = 2,
@@ -200,19 +308,19 @@ static const tbn_window tbn_6_mean_window = {
 };
 
 /* dense: fully connected, 16 x 4 int8 weights */
-static const int8_t tbn_7_dense_weights[64] TBN_FLASH = {
+static const int8_t tbn_12_dense_weights[64] TBN_FLASH = {
     79, -106, -82, -67, -81, 77, 94, 21, -117, -103, -43, -17, 31, -5, -60, -87, 49, 60, -119, -99,
     -12, -28, 99, 4, -20, -18, 42, 22, -83, 61, 65, 116, 73, -55, -46, 38, 38, 50, 94, -53,
     112, -127, -108, 121, 113, -51, -92, -47, -117, 100, 41, 22, -65, -7, -79, 70, -7, -120, -63, 53,
     5, -32, -63, -104,
 };
-static const int16_t tbn_7_dense_multipliers[1] TBN_FLASH = {
+static const int16_t tbn_12_dense_multipliers[1] TBN_FLASH = {
     26613,
 };
-static const int16_t tbn_7_dense_biases[16] TBN_FLASH = {
+static const int16_t tbn_12_dense_biases[16] TBN_FLASH = {
     19723, 11379, 16251, 12427, 17537, 17312, 11512, 18553, 16568, 16858, 18440, 13929, 17733, 19112, 10171, 18782,
 };
-static const tbn_integer_layer tbn_7_dense = {
+static const tbn_integer_layer tbn_12_dense = {
     .rows = 16,
     .row_length = 4,
     .distinct_rows = 16,
@@ -222,9 +330,9 @@ static const tbn_integer_layer tbn_7_dense = {
     .multiplier_count = 1,
     .bias_count = 16,
     .tile = NULL,
-    .weights = tbn_7_dense_weights,
-    .multipliers = tbn_7_dense_multipliers,
-    .biases = tbn_7_dense_biases,
+    .weights = tbn_12_dense_weights,
+    .multipliers = tbn_12_dense_multipliers,
+    .biases = tbn_12_dense_biases,
     .zero = 9,
     .sum_shift = 2,
     .bias_shift = 15,
@@ -233,17 +341,27 @@ static const tbn_integer_layer tbn_7_dense = {
     .high = 191,
 };
 
-/* fc: fully connected, 32 x 16, a tile of 128 signs, p = 4: 8 rows computed, sums of 4 inputs from a table */
-static const uint8_t tbn_8_fc_tile[16] TBN_FLASH = {
+/* sum: Add */
+static const tbn_integer_sum tbn_13_sum = {
+    .multiplier = 400000,
+    .other_multiplier = 600000,
+    .bias = 524288,
+    .shift = 20,
+    .low = 0,
+    .high = 255,
+};
+
+/* fc: fully connected, 32 x 16, a tile of 128 signs, p = 4: 8 rows computed, in blocks of inputs */
+static const uint8_t tbn_14_fc_tile[16] TBN_FLASH = {
     0x9c, 0xdd, 0xdf, 0x6a, 0xb1, 0x10, 0x9c, 0x7c, 0x8b, 0xa0, 0xe4, 0x35, 0x0e, 0xc7, 0xcf, 0x49,
 };
-static const int16_t tbn_8_fc_multipliers[4] TBN_FLASH = {
+static const int16_t tbn_14_fc_multipliers[4] TBN_FLASH = {
     27340, 26445, 9593, 19264,
 };
-static const int16_t tbn_8_fc_biases[1] TBN_FLASH = {
+static const int16_t tbn_14_fc_biases[1] TBN_FLASH = {
     26752,
 };
-static const tbn_integer_layer tbn_8_fc = {
+static const tbn_integer_layer tbn_14_fc = {
     .rows = 32,
     .row_length = 16,
     .distinct_rows = 8,
@@ -252,10 +370,10 @@ static const tbn_integer_layer tbn_8_fc = {
     .groups = 1,
     .multiplier_count = 4,
     .bias_count = 1,
-    .tile = tbn_8_fc_tile,
+    .tile = tbn_14_fc_tile,
     .weights = NULL,
-    .multipliers = tbn_8_fc_multipliers,
-    .biases = tbn_8_fc_biases,
+    .multipliers = tbn_14_fc_multipliers,
+    .biases = tbn_14_fc_biases,
     .zero = 0,
     .sum_shift = 0,
     .bias_shift = 10,
@@ -264,17 +382,17 @@ static const tbn_integer_layer tbn_8_fc = {
     .high = 224,
 };
 
-/* head: fully connected, 3 x 32, a tile of 96 signs, p = 1: 3 rows computed, sign by sign */
-static const uint8_t tbn_9_head_tile[12] TBN_FLASH = {
+/* head: fully connected, 3 x 32, a tile of 96 signs, p = 1: 3 rows computed, in blocks of inputs */
+static const uint8_t tbn_15_head_tile[12] TBN_FLASH = {
     0xbf, 0xc7, 0xc3, 0x08, 0x4d, 0x11, 0x69, 0x55, 0x13, 0xd3, 0xa4, 0x2a,
 };
-static const int16_t tbn_9_head_multipliers[1] TBN_FLASH = {
+static const int16_t tbn_15_head_multipliers[1] TBN_FLASH = {
     32767,
 };
-static const int16_t tbn_9_head_biases[3] TBN_FLASH = {
+static const int16_t tbn_15_head_biases[3] TBN_FLASH = {
     19065, 15989, 13840,
 };
-static const tbn_integer_layer tbn_9_head = {
+static const tbn_integer_layer tbn_15_head = {
     .rows = 3,
     .row_length = 32,
     .distinct_rows = 3,
@@ -283,10 +401,10 @@ static const tbn_integer_layer tbn_9_head = {
     .groups = 1,
     .multiplier_count = 1,
     .bias_count = 3,
-    .tile = tbn_9_head_tile,
+    .tile = tbn_15_head_tile,
     .weights = NULL,
-    .multipliers = tbn_9_head_multipliers,
-    .biases = tbn_9_head_biases,
+    .multipliers = tbn_15_head_multipliers,
+    .biases = tbn_15_head_biases,
     .zero = 0,
     .sum_shift = 0,
     .bias_shift = 12,
@@ -304,11 +422,11 @@ tbn_status tbn_model_run(const uint8_t *input, uint32_t input_bytes, tbn_model_a
         return TBN_ERROR_BUFFER;
     }
     const tbn_integer_scratch scratch = {
-        .table = arena->table,
+        .block = &arena->block,
         .sums = arena->sums,
         .sum_count = 16,
         .patch = arena->patch,
-        .patch_count = 36,
+        .patch_count = 164,
     };
     tbn_status status = tbn_integer_conv2d(&tbn_0_conv, &tbn_0_conv_window, input, &tbn_image_0, arena->codes, &tbn_image_1, &scratch);
     if (status == TBN_OK) {
@@ -324,19 +442,48 @@ tbn_status tbn_model_run(const uint8_t *input, uint32_t input_bytes, tbn_model_a
         status = tbn_integer_add(&tbn_4_add, arena->codes, arena->codes + 144, arena->codes, 144);
     }
     if (status == TBN_OK) {
-        status = tbn_integer_max_pool(&tbn_5_pool_window, arena->codes, &tbn_image_5, arena->codes + 144, &tbn_image_6);
+        status = tbn_integer_max_pool(&tbn_5_pool_window, arena->codes, &tbn_image_5, arena->codes + 432, &tbn_image_6);
     }
     if (status == TBN_OK) {
-        status = tbn_integer_average_pool(&tbn_6_mean, &tbn_6_mean_window, arena->codes + 144, &tbn_image_6, arena->codes, &tbn_image_7);
+        status = tbn_integer_swap(&tbn_6_turn, arena->codes, arena->codes + 288);
     }
     if (status == TBN_OK) {
-        status = tbn_integer_fully_connected(&tbn_7_dense, arena->codes, 4, arena->codes, 16, &scratch);
+        status = tbn_integer_rows(&tbn_7_tokens, arena->codes + 288, 36, arena->codes, &scratch);
     }
     if (status == TBN_OK) {
-        status = tbn_integer_fully_connected(&tbn_8_fc, arena->codes, 16, arena->codes, 32, &scratch);
+        status = tbn_integer_layer_norm(&tbn_8_vectors, arena->codes, 36, arena->codes);
     }
     if (status == TBN_OK) {
-        status = tbn_integer_outputs(&tbn_9_head, arena->codes, 32, outputs, 3, &scratch);
+        status = tbn_integer_matrix_product(&tbn_9_matrix, arena->codes + 432, arena->codes, arena->codes + 288);
+    }
+    if (status == TBN_OK) {
+        status = tbn_integer_largest(&tbn_10_most, arena->codes + 288, &tbn_image_10, arena->codes, 16, &scratch);
+    }
+    if (status == TBN_OK) {
+        status = tbn_integer_average_pool(&tbn_11_mean, &tbn_11_mean_window, arena->codes + 432, &tbn_image_6, arena->codes + 16, &tbn_image_12);
+    }
+    if (status == TBN_OK) {
+        status = tbn_integer_fully_connected(&tbn_12_dense, arena->codes + 16, 4, arena->codes + 16, 16, &scratch);
+    }
+    if (status == TBN_OK) {
+        status = tbn_integer_add(&tbn_13_sum, arena->codes, arena->codes + 16, arena->codes, 16);
+    }
+    if (status == TBN_OK) {
+        status = tbn_integer_fully_connected(&tbn_14_fc, arena->codes, 16, arena->codes, 32, &scratch);
+    }
+    if (status == TBN_OK) {
+        status = tbn_integer_outputs(&tbn_15_head, arena->codes, 32, outputs, 3, &scratch);
     }
     return status;
+}
+
+tbn_status tbn_model_shares(const int32_t *outputs, uint32_t output_count, uint16_t *shares)
+{
+    const tbn_integer_rate rate = {
+        .factor = 47274u,
+        .beyond = 12u,
+        .before = 0,
+        .behind = 7,
+    };
+    return tbn_integer_softmax(&rate, outputs, output_count, shares);
 }
