@@ -58,17 +58,25 @@ def layer_blocks(layers: Sequence[Mapping[str, Any]], method: str) -> pd.DataFra
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def firmware_blocks(predicted: pd.DataFrame, linked: pd.DataFrame, methods: Mapping[str, str]) -> pd.DataFrame:
+def firmware_blocks(predicted: pd.DataFrame, linked: pd.DataFrame | None, methods: Mapping[str, str]) -> pd.DataFrame:
     """The blocks of ``memory_map`` for a firmware: flash and RAM, predicted beside linked; neighbours of one owner are one block.
 
     Args:
-        predicted, linked: as ``tbn.memory.frame`` gives them: region, address, bytes, symbol, owner.
+        predicted, linked: as ``tbn.memory.frame`` gives them: region, address, bytes, symbol, owner; ``linked`` None where nothing is built.
         methods: of each layer; every other owner is drawn as "code".
     """
     rows: list[dict[str, Any]] = []
     for region, name in (("flash", "flash"), ("ram", "RAM")):
         for source, frame in (("predicted", predicted), ("linked", linked)):
+            if frame is None:
+                continue
             part = frame[frame["region"] == region].sort_values("address", kind="stable", na_position="last")
+            if (
+                source == "predicted"
+            ):  # a prediction has no addresses: one block an owner, in the order in which they come
+                part = part.assign(
+                    order=part["owner"].map({owner: i for i, owner in enumerate(part["owner"].unique())})
+                ).sort_values("order", kind="stable")
             neighbours = part.groupby((part["owner"] != part["owner"].shift()).cumsum())
             for _, group in neighbours:
                 owner, symbols = str(group["owner"].iloc[0]), [symbol for symbol in group["symbol"] if symbol]
@@ -83,3 +91,51 @@ def firmware_blocks(predicted: pd.DataFrame, linked: pd.DataFrame, methods: Mapp
                     }
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def comparison(predicted: pd.DataFrame, linked: pd.DataFrame) -> pd.DataFrame:
+    """Bytes by region and owner, predicted beside linked; the last row of a region is its total. Columns: region, owner, predicted, linked."""
+    rows: list[dict[str, Any]] = []
+    for region in ("flash", "ram"):
+        sums = [
+            frame[frame["region"] == region].groupby("owner", sort=False)["bytes"].sum().to_dict()
+            for frame in (predicted, linked)
+        ]
+        owners = list(dict.fromkeys([*sums[0], *sums[1]]))
+        rows += [
+            {"region": region, "owner": one, "predicted": int(sums[0].get(one, 0)), "linked": int(sums[1].get(one, 0))}
+            for one in owners
+        ]
+        rows.append(
+            {
+                "region": region,
+                "owner": "all",
+                "predicted": int(sum(sums[0].values())),
+                "linked": int(sum(sums[1].values())),
+            }
+        )
+    return pd.DataFrame(rows, columns=["region", "owner", "predicted", "linked"])
+
+
+def arena_plan(parts: pd.DataFrame) -> go.Figure:
+    """The plan of the arena: a row for each tensor, drawn where it lies; those that share bytes live at different times.
+
+    Args:
+        parts: columns ``name``, ``start``, ``bytes``, in the order in which the operations write them.
+    """
+    figure = go.Figure()
+    total = int((parts["start"] + parts["bytes"]).max()) if len(parts) else 0
+    scratch = parts["name"].str.contains(" of an operation|table:")
+    figure.add_bar(
+        y=[f"{number + 1}. {name}" for number, name in enumerate(parts["name"])], x=parts["bytes"], base=parts["start"], orientation="h",
+        marker={"color": [NEUTRAL if one else COLOURS["tiled"] for one in scratch]},
+        customdata=[[f"{start:,} to {start + size - 1:,}", f"{size:,}"] for start, size in zip(parts["start"], parts["bytes"], strict=True)],
+        hovertemplate="<b>%{y}</b><br>%{customdata[1]} bytes, at %{customdata[0]}<extra></extra>", showlegend=False,
+    )  # fmt: skip
+    figure.update_xaxes(title=f"Address in the arena (of {total:,} bytes)", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(height=110 + 22 * len(parts), margin=MARGIN | {"t": 10}, bargap=0.2)
+    told = ", ".join(
+        f"{name} at {start:,}" for name, start in list(zip(parts["name"], parts["start"], strict=True))[:12]
+    )
+    return with_alt(figure, f"Plan of the arena of {total:,} bytes: {told}.")

@@ -1,7 +1,7 @@
 """A run's firmware, built: check, generate, build, fit.
 
-Everything lies in ``firmware/`` of the run (for a zoo entry: in the cache): ``model/`` (the source, one for all boards) and ``<board>/`` with
-build.log, PlatformIO's workspace ``pio/``, build.json and, after a flash, report.json.
+Everything lies in ``firmware/`` of the run (for a zoo entry: in the cache): ``model/<precision>/`` (the source, one for all boards) and
+``<board>/`` with build.log, PlatformIO's workspace ``pio/``, build.json and, after a flash, report.json.
 """
 
 import importlib.util
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tbn import memory, runs
-from tbn.boards import pio
+from tbn.boards import pio, simavr
 from tbn.boards.catalogue import Board, get_board
-from tbn.boards.fit import check_fit, check_weights, sizes_of
+from tbn.boards.fit import check_fit, check_weights, predict, sizes_of
 from tbn.errors import TBNError
-from tbn.export.report import ExportReport
+from tbn.export.report import FLOAT32, ExportReport
 from tbn.export.run import export_run, firmware_folder
 from tbn.files import write_json
 from tbn.locks import owned
@@ -30,7 +30,10 @@ Progress = Callable[[str, str, str], None]
 
 @dataclass(frozen=True)
 class BuildReport:
-    """A built image. Sizes in bytes; ``weight_bytes`` is what the export predicts, ``linked_weight_bytes`` what the ELF holds."""
+    """A built image. Sizes in bytes; ``weight_bytes`` is what the export predicts, ``linked_weight_bytes`` what the ELF holds.
+
+    ``predicted_flash_bytes`` and ``predicted_ram_bytes`` were known before the build; None where the board's code was never measured.
+    """
 
     run: str
     board: str
@@ -48,6 +51,9 @@ class BuildReport:
     linked_weight_bytes: int
     arena_bytes: int
     seconds: float
+    precision: str = FLOAT32
+    predicted_flash_bytes: int | None = None
+    predicted_ram_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"elf": str(self.elf), "log": str(self.log)}
@@ -110,7 +116,7 @@ def place_of(run: str | Path | runs.Run, board: str | Board) -> Place:
 
 def build(
     run: str | Path, board: str | Board = "nucleo_f411re", emulated: bool | None = None, progress: Progress | None = None,
-    limit_seconds: float = pio.BUILD_SECONDS,
+    limit_seconds: float = pio.BUILD_SECONDS, precision: str | None = None,
 ) -> BuildReport:  # fmt: skip
     """Build a run's firmware.
 
@@ -121,12 +127,13 @@ def build(
             where there is one.
         progress: told about each step.
         limit_seconds: for PlatformIO.
+        precision: "integer", "float32", or None: see ``tbn.export.run.export_run``.
     """
     steps = Steps(progress)
     with steps.step("check", "run, board and tools"):
         place = place_of(run, board)
         check_tools(place.board, place.board.emulated if emulated is None else emulated)
-    report, _ = build_in(place, place.board.emulated if emulated is None else emulated, steps, limit_seconds)
+    report, _ = build_in(place, place.board.emulated if emulated is None else emulated, steps, limit_seconds, precision)
     return report
 
 
@@ -139,20 +146,29 @@ def check_tools(board: Board, emulated: bool) -> None:
         raise TBNError("torch is not installed", "pip install tbn-explorer")
     if emulated and not board.emulated:
         raise TBNError(f"there is no emulated {board.name}", "build it for the real board, or choose nucleo_f411re")
+    if emulated and board.core == "avr" and (lacking := simavr.missing()):
+        raise TBNError(f"emulated AVR boards need {lacking}", simavr.INSTALL)
     if not emulated:
         pio.check_registry(board)
 
 
-def build_in(place: Place, emulated: bool, steps: Steps, limit_seconds: float) -> tuple[BuildReport, ExportReport]:
+def build_in(
+    place: Place, emulated: bool, steps: Steps, limit_seconds: float, precision: str | None = None
+) -> tuple[BuildReport, ExportReport]:
     """Generate, build and fit; one at a time for a run and board."""
     started = time.monotonic()
     environment = place.board.emulator_environment if emulated else place.board.environment
     with ExitStack() as owned:
         with steps.step("generate", "C source of the model") as say:
             owned.enter_context(_alone(place))
-            export = export_run(place.run)
+            export = export_run(place.run, precision=precision)
             check_weights(export.weight_bytes, place.board)
-            say(f"model {export.model_hash}: {export.weight_bytes:,} bytes of weights in {len(export.layers)} layers")
+            guess = predict(export, place.board, emulated)
+            say(
+                f"{export.precision} model {export.model_hash}: {export.weight_bytes:,} bytes of weights in {len(export.layers)} layers"
+                + (f"; predicted: flash {guess.flash_bytes:,}, RAM {guess.ram_bytes:,}" if guess is not None else "")
+                + f" ({export.reason})" * bool(export.reason)
+            )
         with steps.step("build", f"pio run -e {environment}") as say:
             place.log.unlink(missing_ok=True)
             took = pio.run(["--environment", environment], place.workspace, export.folder, place.log, limit_seconds)
@@ -172,6 +188,8 @@ def build_in(place: Place, emulated: bool, steps: Steps, limit_seconds: float) -
             log=place.log, flash_bytes=sizes.flash_bytes, ram_bytes=sizes.ram_bytes, flash_limit_bytes=place.board.flash_bytes,
             ram_limit_bytes=place.board.ram_bytes, stack_reserve_bytes=place.board.stack_reserve_bytes, weight_bytes=export.weight_bytes,
             linked_weight_bytes=found, arena_bytes=export.arena_bytes, seconds=round(time.monotonic() - started, 3),
+            precision=export.precision, predicted_flash_bytes=None if guess is None else guess.flash_bytes,
+            predicted_ram_bytes=None if guess is None else guess.ram_bytes,
         )  # fmt: skip
         write_json(place.folder / "build.json", report.to_dict())
     return report, export

@@ -1,4 +1,4 @@
-"""The emulated board as a process: a serial port at socket://127.0.0.1:PORT with a `Machine` behind it.
+"""The emulated board as a process: a serial port at socket://127.0.0.1:PORT with a `Machine` (or `AvrMachine`) behind it.
 
     python -m tbn.boards.emulator flash --board nucleo_f411re --port emulator --state FILE firmware.elf
 
@@ -20,9 +20,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
+from tbn.boards.catalogue import get_board, list_boards
 from tbn.errors import TBNError
+
+if TYPE_CHECKING:
+    from tbn.boards.machine import Line, Machine
+    from tbn.boards.simavr import AvrMachine
 
 IDLE_SECONDS = 300.0
 START_SECONDS = 20.0
@@ -118,7 +123,7 @@ def _listen(port: int) -> socket.socket:
 
 def serve(board: str, elf: Path, port: int, state: Path, token: str, idle_seconds: float) -> None:
     """Be the board until retired."""
-    from tbn.boards.machine import Fault, Machine, read_elf
+    from tbn.boards.machine import Fault, read_elf
 
     image = read_elf(elf)
     line = TcpLine(port, state, token, idle_seconds)
@@ -127,7 +132,7 @@ def serve(board: str, elf: Path, port: int, state: Path, token: str, idle_second
         while True:
             line.wait_for_client()
             try:
-                Machine(board, image, line).run()
+                power_on(board, image, line).run()
             except Unplugged:
                 pass
             except Fault as fault:
@@ -137,13 +142,27 @@ def serve(board: str, elf: Path, port: int, state: Path, token: str, idle_second
         pass
 
 
+def power_on(board: str, image: bytes, line: "Line") -> "Machine | AvrMachine":
+    """The emulator that knows this board, with the image in its flash."""
+    if get_board(board).core == "avr":
+        from tbn.boards.simavr import AvrMachine
+
+        return AvrMachine(board, image, line)
+    from tbn.boards.machine import Machine
+
+    return Machine(board, image, line)
+
+
 def start(board: str, elf: Path, state: Path, port: int = 0, idle_seconds: float = IDLE_SECONDS) -> str:
     """Put ``elf`` into the emulated board whose state file is ``state``, power it on, and return its url."""
-    from tbn.boards.machine import MODELS, read_elf
+    from tbn.boards import machine, simavr
 
-    if board not in MODELS:
-        raise TBNError(f"there is no emulated {board}", f"emulated boards: {', '.join(MODELS)}")
-    read_elf(elf)
+    if not get_board(board).emulated:
+        emulated = ", ".join(other.name for other in list_boards() if other.emulated)
+        raise TBNError(f"there is no emulated {board}", f"emulated boards: {emulated}")
+    if get_board(board).core == "avr":
+        simavr.program()  # compiles it once, and says what is missing
+    machine.read_elf(elf)
     state.parent.mkdir(parents=True, exist_ok=True)
     memory = state.with_suffix(".elf")
     if elf != memory:
@@ -224,12 +243,7 @@ def main() -> None:
             url = start(given.board, given.elf, given.state, port_number(given.port), given.idle)
             print(f"Emulated board {given.board} is at {url}")
     except (TBNError, OSError) as error:
-        _fail(error)
-
-
-def _fail(error: Exception) -> NoReturn:
-    print(f"Error: {error}", file=sys.stderr)
-    raise SystemExit(1)
+        raise SystemExit(f"Error: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does the linked image fit? Flash and RAM both count: PlatformIO itself only warns about RAM."""
+"""Does the image fit? Predicted before it is built, checked when it is linked. Flash and RAM both count: PlatformIO itself only warns about RAM."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +8,12 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
+from tbn import memory
 from tbn.boards.catalogue import Board
 from tbn.boards.errors import SMALLER
+from tbn.code_sizes import code_sizes
 from tbn.errors import TBNError
+from tbn.export.report import ExportReport
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,18 @@ def check_fit(sizes: Sizes, board: Board) -> str:
         f"flash {sizes.flash_bytes:,} of {board.flash_bytes:,} bytes ({sizes.flash_bytes / board.flash_bytes:.1%}),"
         f" RAM {sizes.ram_bytes:,} of {board.ram_bytes:,} ({sizes.ram_bytes / board.ram_bytes:.1%})"
     )
+
+
+def predict(report: ExportReport, board: Board, emulated: bool) -> Sizes | None:
+    """The sizes of an image that is not built yet, or None where the board's code was never measured (an image with a registry's framework)."""
+    code = code_sizes(board.emulator_environment, report.precision) if emulated else None
+    if code is None:
+        return None
+    try:
+        total = memory.totals(memory.predicted(report, code))
+    except TBNError:  # the stored sizes are older than the runtime
+        return None
+    return Sizes(total["flash"], total["ram"])
 
 
 def check_weights(weight_bytes: int, board: Board) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbn.boards import emulator, pio, ports, selftest
+from tbn.boards import drives, dropping, emulator, pio, ports, selftest
 from tbn.boards.building import BuildReport, Place, Progress, Steps, build_in, check_tools, place_of
 from tbn.boards.catalogue import Board
+from tbn.boards.device import connect
 from tbn.errors import TBNError
 from tbn.export.report import ExportReport
 from tbn.export.run import cache_root, export_run
@@ -28,8 +29,9 @@ class FlashReport:
     """A flashed and tested board.
 
     Attributes:
-        passed, total: images of the self-test that agree with the packed model to 1e-5 of their largest logit.
-        max_difference: the largest such relative difference.
+        passed, total: images of the self-test that agree with the model: bit for bit in integers, to 1e-5 of their largest logit in float32.
+        max_difference: the largest difference, relative to the image's largest output.
+        stream_inputs: inputs that the board made itself and answered bit for bit as the same C does here (integers; else 0).
         instructions: executed per inference on an emulated board, else None.
         ticks, tick_unit: mean per inference as the board counts: "instructions", "clocks" or "microseconds".
         seconds: from the call to the answer.
@@ -45,6 +47,7 @@ class FlashReport:
     tick_unit: str
     seconds: float
     date: str
+    stream_inputs: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"build": self.build.to_dict()}
@@ -52,9 +55,9 @@ class FlashReport:
 
 def flash(
     run: str | Path, board: str | Board = "nucleo_f411re", port: str | None = None, progress: Progress | None = None,
-    limit_seconds: float = pio.BUILD_SECONDS,
+    limit_seconds: float = pio.BUILD_SECONDS, precision: str | None = None, drive: str | None = None,
 ) -> FlashReport:  # fmt: skip
-    """Build a run's firmware, put it on a board and prove that it answers as the packed model does.
+    """Build a run's firmware, put it on a board and prove that it answers as the model does.
 
     Args:
         run: id or path of a complete run.
@@ -62,91 +65,109 @@ def flash(
         port: "emulator", a serial port, or None for the only port whose VID:PID is the board's.
         progress: told (step, "running" | "done" | "failed", message) for each of ``build.STEPS``.
         limit_seconds: for the build.
+        precision: "integer", "float32", or None: see ``tbn.export.run.export_run``.
+        drive: folder that the board's USB drive is mounted at, or "auto" for the only one: copies the bare-metal image there instead of
+            running PlatformIO's uploader, and asks the board on ``port`` afterwards.
     """
     steps = Steps(progress)
     with ExitStack() as owned:
         with steps.step("check", "run, board, port and tools") as say:
             place = place_of(run, board)
             chosen = ports.choose(place.board, port)
-            check_tools(place.board, ports.is_emulator(chosen))
+            if drive is not None and ports.is_emulator(chosen):
+                raise TBNError("an emulated board has no drive", "leave --drive out, or name the board's serial port")
+            onto = None if drive is None else drives.choose(place.board, drive)
+            check_tools(place.board, ports.is_emulator(chosen) or onto is not None)
             owned.enter_context(ports.held(_lock(place, chosen), chosen))
-            say(f"{place.run.id} for {place.board.title} on {chosen}")
-        return _flash(place, chosen, steps, limit_seconds)
+            say(
+                f"{place.run.id} for {place.board.title} on {chosen}"
+                + (f" and {onto.path}" if onto is not None else "")
+            )
+        return _flash(place, chosen, onto, steps, limit_seconds, precision)
 
 
 def evaluate_on_board(
     run: str | Path, board: str | Board = "nucleo_f411re", port: str | None = ports.EMULATOR, *, limit: int | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Callable[[float, str], None] | None = None, precision: str | None = None,
 ) -> tuple[npt.NDArray[np.float32], float | None]:  # fmt: skip
     """Send the run's test set (or its first ``limit`` images) through a board; flashes it first unless it already runs this model.
 
+    A board that is unplugged meanwhile has some seconds to come back; see ``tbn.boards.selftest.evaluate``.
+
     Returns:
-        logits (images, outputs) float32, and the mean instructions per inference (None on a real board).
+        outputs (images, outputs) float32 in the unit of the model's, and the mean instructions per inference (None on a real board).
     """
     tell = progress or (lambda fraction, message: None)
     place = place_of(run, board)
     chosen = ports.choose(place.board, port)
     with ports.held(_lock(place, chosen), chosen):
-        export = export_run(place.run)
+        export = export_run(place.run, precision=precision)
         if not _runs_model(place, chosen, export):
-            _flash(
-                place, chosen, Steps(lambda step, state, message: tell(0.0, f"{step}: {message}")), pio.BUILD_SECONDS
-            )
+            steps = Steps(lambda step, state, message: tell(0.0, f"{step}: {message}"))
+            check_tools(place.board, ports.is_emulator(chosen))
+            _flash(place, chosen, None, steps, pio.BUILD_SECONDS, export.precision)
         from tbn.restore import task_of
 
         inputs = task_of(place.run).test_inputs[:limit]
-        logits = np.zeros((len(inputs), export.outputs), np.float32)
-        ticks = 0
-        with selftest.connect(_url(place, chosen)) as (device, _):
-            for index, image in enumerate(inputs):
-                logits[index], spent = device.infer(image)
-                ticks += spent
-                if index % 50 == 0:
-                    tell(index / len(inputs), f"{index} of {len(inputs)} images")
-    return logits, ticks / max(1, len(inputs)) if ports.is_emulator(chosen) else None
+        outputs, ticks = selftest.evaluate(
+            lambda: connect(_url(place, chosen)), export, export.encode(inputs), progress
+        )
+    return export.decode(outputs, inputs), float(ticks.mean()) if ports.is_emulator(chosen) else None
 
 
-def _flash(place: Place, port: str, steps: Steps, limit_seconds: float) -> FlashReport:
+def _flash(
+    place: Place, port: str, drive: drives.Drive | None, steps: Steps, limit_seconds: float, precision: str | None
+) -> FlashReport:
     started = time.monotonic()
-    built, export = build_in(place, ports.is_emulator(port), steps, limit_seconds)
-    with steps.step("flash", f"{place.board.title} on {port}") as say:
-        arguments = [
-            "--environment",
-            built.environment,
-            "--target",
-            "nobuild",
-            "--target",
-            "upload",
-            "--upload-port",
-            port,
-        ]
-        took = pio.run(arguments, place.workspace, export.folder, place.log, pio.UPLOAD_SECONDS)
-        say(f"{built.flash_bytes:,} bytes in {took:.1f} s")
+    emulated = ports.is_emulator(port)
+    built, export = build_in(place, emulated or drive is not None, steps, limit_seconds, precision)
+    with steps.step("flash", f"{place.board.title} on {port if drive is None else drive.path}") as say:
+        if drive is not None:
+            image = built.elf.with_suffix(f".{drive.kind.image}")
+            dropping.flash_drive(drive, image, lambda: _check_model(place, port, export))
+            say(f"{image.stat().st_size:,} bytes onto {drive.path}")
+        else:
+            upload = f"--environment {built.environment} --target nobuild --target upload --upload-port".split()
+            took = pio.run([*upload, port], place.workspace, export.folder, place.log, pio.UPLOAD_SECONDS)
+            say(f"{built.flash_bytes:,} bytes in {took:.1f} s")
     with steps.step("verify", f"{export.images} images") as say:
-        with selftest.connect(_url(place, port)) as (device, info):
-            test = selftest.self_test(device, info, export.reference, export.model_hash)
-        emulated = ports.is_emulator(port)
+        with connect(_url(place, port)) as (device, info):
+            test = selftest.self_test(device, info, export)
         unit = "instructions" if emulated else info.tick_unit
         report = FlashReport(
             built, port, test.passed, test.total, test.max_difference, test.ticks if emulated else None, test.ticks, unit,
-            round(time.monotonic() - started, 3), datetime.now(UTC).isoformat(timespec="seconds"),
+            round(time.monotonic() - started, 3), datetime.now(UTC).isoformat(timespec="seconds"), test.stream_inputs,
         )  # fmt: skip
         write_json(place.report, report.to_dict())
+        said = _in_words(test)
         if not test.ok:
             raise TBNError(
-                f"the self-test failed: {test.passed} of {test.total} images agree, largest difference {test.max_difference:.1e}",
+                f"the self-test failed: {said}",
                 "flash again; if it stays, the board's memory or its supply is at fault",
             )
-        say(
-            f"{test.passed} of {test.total} images agree, largest difference {test.max_difference:.1e}, {test.ticks:,} {unit} per inference"
-        )
+        say(f"{said}, {test.ticks:,} {unit} per inference")
     return report
+
+
+def _in_words(test: selftest.SelfTest) -> str:
+    """How a self-test went."""
+    images = f"{test.passed} of {test.total} images agree"
+    if not test.stream_inputs:
+        return f"{images}, largest difference {test.max_difference:.1e}"
+    own = f"{test.stream_inputs} inputs that the board made itself {'agree' if test.stream_agrees else 'do not'}"
+    return f"{images} bit for bit, {own}"
+
+
+def _check_model(place: Place, port: str, export: ExportReport) -> None:
+    """Whether the board runs the model."""
+    with connect(_url(place, port)) as (_, info):
+        selftest.check_model(info, export)
 
 
 def _runs_model(place: Place, port: str, export: ExportReport) -> bool:
     """Whether the board answers already, with this model."""
     try:
-        with selftest.connect(_url(place, port), boot_seconds=1.0) as (_, info):
+        with connect(_url(place, port), boot_seconds=1.0) as (_, info):
             return info.model_hash == export.model_hash and info.board == place.board.name
     except TBNError:
         return False

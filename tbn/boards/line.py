@@ -1,5 +1,8 @@
 """A serial line to a board: a real port through pyserial, or the TCP port of an emulated one. Both fail with words that help."""
 
+import contextlib
+import errno
+import os
 import select
 import socket
 from typing import Any, Protocol
@@ -91,17 +94,36 @@ class SerialStream:
             raise LineClosed(f"the serial line broke: {error}", UNPLUGGED) from error
 
     def close(self) -> None:
-        self.port.close()
+        with contextlib.suppress(*self.failures):  # of a port that is gone
+            self.port.close()
 
 
 def open_line(url: str) -> Stream:
-    """Open a serial port, or socket://HOST:PORT."""
+    """Open a serial port, or socket://HOST:PORT.
+
+    Raises:
+        BoardError: it is not there, in use, or not allowed.
+    """
     try:
         return TcpStream(url) if url.startswith("socket://") else SerialStream(url)
     except OSError as error:  # serial.SerialException is one
-        fix = (
-            "flash the board again"
-            if url.startswith("socket://")
-            else "tbn boards lists the ports; close other programs that use it"
+        raise _refused(url, error) from error
+
+
+def _refused(url: str, error: OSError) -> BoardError:
+    """Why a port cannot be opened."""
+    if url.startswith("socket://"):
+        return BoardError(f"cannot open the port {url}: {error.strerror or error}", "flash the board again")
+    denied = error.errno == errno.EACCES or "PermissionError(13" in str(error)  # Windows says it in words only
+    if error.errno in (errno.EAGAIN, errno.EBUSY) or (denied and os.name == "nt"):
+        return BoardError(
+            f"the port {url} is in use by another program", "close the serial monitor, flash or evaluation that has it"
         )
-        raise BoardError(f"cannot open the port {url}: {error}", fix) from error
+    if denied:
+        return BoardError(
+            f"you may not open the port {url}",
+            "join the group that owns it and log in again: sudo usermod -aG dialout $USER",
+        )
+    if error.errno == errno.ENOENT or "FileNotFoundError" in str(error):
+        return BoardError(f"the port {url} is not there", "plug the board in; tbn boards lists the ports")
+    return BoardError(f"cannot open the port {url}: {error}", "tbn boards lists the ports")

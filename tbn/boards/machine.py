@@ -1,29 +1,43 @@
-"""An emulated Cortex-M board: core, memory, one UART and the cycle counter, on `unicorn`. Counts every executed instruction.
+"""An emulated Cortex-M board on `unicorn`: its core and memory here, the chip's registers in `chips`. Counts every executed instruction.
 
-Not modelled: interrupts, DMA, timers, caches, wait states of the flash. So its tick is an instruction, never a cycle, and firmware has to
-poll. Addresses and bits are those of ST's RM0383 (STM32F411) and Arm's ARMv7-M manual.
+Not modelled: interrupts, DMA, caches, wait states of the flash. So its tick is an instruction, never a cycle, and firmware has to poll.
+System registers are those of Arm's ARMv6-M and ARMv7-M manuals.
 """
 
 import bisect
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from elftools.elf.elffile import ELFFile
-from unicorn import UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_INTR, UC_HOOK_MEM_INVALID, UC_MODE_MCLASS, UC_MODE_THUMB
-from unicorn.arm_const import UC_ARM_REG_MSP, UC_ARM_REG_PC, UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M4
+from unicorn import (
+    UC_ARCH_ARM,
+    UC_HOOK_BLOCK,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_INVALID,
+    UC_HOOK_MEM_READ,
+    UC_HOOK_MEM_WRITE,
+    UC_MODE_MCLASS,
+    UC_MODE_THUMB,
+)
+from unicorn.arm_const import (
+    UC_ARM_REG_MSP,
+    UC_ARM_REG_PC,
+    UC_ARM_REG_SP,
+    UC_CPU_ARM_CORTEX_M0,
+    UC_CPU_ARM_CORTEX_M4,
+)
 
+from tbn.boards.chips import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M4F, MODELS
 from tbn.errors import TBNError
 
-RECEIVED, TRANSMIT_EMPTY = 1 << 5, 3 << 6  # bits of USART_SR: RXNE; TXE and TC
-TRANSMITTER_ON, RECEIVER_ON = 1 << 13 | 1 << 3, 1 << 13 | 1 << 2  # bits of USART_CR1: UE with TE or RE
+# unicorn has no Cortex-M0+; its instructions are those of the Cortex-M0
+CORES = {CORTEX_M0: UC_CPU_ARM_CORTEX_M0, CORTEX_M0PLUS: UC_CPU_ARM_CORTEX_M0, CORTEX_M4F: UC_CPU_ARM_CORTEX_M4}
 DWT_CTRL, DWT_CYCCNT, SYSTICK_VALUE = 0xE0001000, 0xE0001004, 0xE000E018
-IDLE_POLLS = 16  # so many looks at an empty receiver in a row: the firmware waits, so may the emulator
-WAIT_SECONDS = 0.5  # a wait for bytes is cut into pieces so long, and the cycle counter advances by each
+SYSTEM = ((0xE0001000, 0x1000), (0xE000E000, 0x1000))  # address and bytes of the core's own registers
+WAIT_SECONDS = 0.5  # a wait for bytes is cut into pieces so long, and the counters advance by each
 CHECK_INTERVAL = 5_000_000  # instructions between two looks at the line while the firmware computes
 T = TypeVar("T")
 UNICORN: Any = import_module("unicorn")  # only some of its names have types
@@ -46,55 +60,43 @@ class Line(Protocol):
         """Called now and then during long computations."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """Memory map of a board: (address, bytes) of flash and RAM, where its UART lies, and the clock out of reset."""
-
-    cpu: int
-    flash: tuple[int, int]
-    ram: tuple[int, int]
-    usart: int
-    hertz: int
-
-
-MODELS = {
-    "nucleo_f411re": Model(
-        UC_CPU_ARM_CORTEX_M4, (0x08000000, 512 << 10), (0x20000000, 128 << 10), 0x40004400, 16_000_000
-    )
-}
-
-
 class Machine:
     """One board with an image in its flash, just out of reset.
 
+    Args:
+        board: a name of ``MODELS``.
+        elf: the image.
+        line: what its serial line leads to.
+        aligned: stop at a word that lies across its own size, as a Cortex-M0 does; looks at every access, so it takes long.
+
     Attributes:
         instructions: executed since reset, in finished basic blocks and the one that runs.
-        receive_gap: most instructions between two reads of the receiver inside one request, to within a basic block (a polled UART must keep up
-            with the line).
     """
 
-    def __init__(self, board: str, elf: bytes, line: Line) -> None:
+    def __init__(self, board: str, elf: bytes, line: Line, aligned: bool = False) -> None:
         self.model = MODELS[board]
         self.line = line
         self.instructions = 0
-        self.receive_gap = 0
-        self._last_read: int | None = None
         self._next_check = CHECK_INTERVAL
-        self._received = bytearray()
-        self._position = 0
-        self._sent = bytearray()
-        self._empty_polls = 0
-        self._registers: dict[int, int] = {}
-        self._counter_start = 0
+        self._waited = 0
+        self._cycles_from = self._systick_from = 0
         self._blocks: dict[tuple[int, int], list[int]] = {}
         self._block: list[int] = []
         self._fault = ""
         self._ended: Exception | None = None
-        self._uc = self._power_on(elf)
+        chip = self.model.chip
+        self.uart = chip.UART(self._wait, lambda: self.instructions)
+        self.chip = chip(self.uart, self)
+        self._uc = self._power_on(elf, aligned)
 
-    def _power_on(self, elf: bytes) -> Any:
+    @property
+    def receive_gap(self) -> int:
+        """Most instructions between two reads of the receiver inside one request, to within a basic block."""
+        return self.uart.receive_gap
+
+    def _power_on(self, elf: bytes, aligned: bool) -> Any:
         uc = UNICORN.Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        uc.ctl_set_cpu_model(self.model.cpu)
+        uc.ctl_set_cpu_model(CORES[self.model.core])
         for address, size in (self.model.flash, self.model.ram):
             uc.mem_map(address, size)
         start, size = self.model.flash
@@ -104,22 +106,23 @@ class Machine:
                 if not start <= segment["p_paddr"] <= start + size - segment["p_filesz"]:
                     raise Fault(f"the image does not lie in the flash at {start:#x}", "build it for this board")
                 uc.mem_write(segment["p_paddr"], segment.data())
-        page = self.model.usart & ~0xFFF
-        uc.mmio_map(page, 0x1000, self._usart_read, None, self._usart_write, None)
-        for base, length in (
-            (0x40000000, page - 0x40000000),
-            (page + 0x1000, 0x400FF000 - page),
-            (0xE0001000, 0x1000),
-            (0xE000E000, 0x1000),
-        ):
+        for base, length in self.chip.REGIONS:
             uc.mmio_map(base, length, self._read, base, self._write, base)
+        for base, length in SYSTEM:
+            uc.mmio_map(base, length, self._read_system, base, self._write_system, base)
         uc.hook_add(UC_HOOK_BLOCK, self._on_block)
         uc.hook_add(UC_HOOK_INTR, self._on_interrupt)
         uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
-        stack, entry = struct.unpack("<II", uc.mem_read(start, 8))
+        if aligned:
+            uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._on_access)
+        try:
+            stack, self._entry, program = self.chip.start(self.model, lambda at, count: bytes(uc.mem_read(at, count)))
+        except ValueError as error:
+            raise Fault(str(error), "build it for this board") from error
+        if program:
+            uc.mem_write(self._entry & ~1, program)
         uc.reg_write(UC_ARM_REG_MSP, stack)
         uc.reg_write(UC_ARM_REG_SP, stack)
-        self._entry = entry | 1
         return uc
 
     def run(self) -> None:
@@ -150,6 +153,10 @@ class Machine:
         here = self._uc.reg_read(UC_ARM_REG_PC) & ~1
         return self.instructions - len(self._block) + bisect.bisect_left(self._block, here)
 
+    def clock(self) -> int:
+        """Clocks of the core since reset: one for each instruction, and those of the time that it waited."""
+        return self.now() + self._waited
+
     def _on_interrupt(self, uc: Any, number: int, _: object) -> None:
         self._fault = f"exception {number} (a sleep that nothing ends, a breakpoint or a system call)"
         uc.emu_stop()
@@ -158,51 +165,42 @@ class Machine:
         self._fault = f"bus fault: address {address:#010x}, program counter {uc.reg_read(UC_ARM_REG_PC):#010x}"
         return False
 
+    def _on_access(self, uc: Any, access: int, address: int, size: int, value: int, _: object) -> None:
+        if address % size:
+            self._fault = f"{size} bytes at {address:#010x} are not aligned"
+            uc.emu_stop()
+
     # peripherals ----------------------------------------------------------------------------------------------------------------
-    def _usart_read(self, uc: Any, offset: int, size: int, _: object) -> int:
-        register = offset & 0xFF
-        waiting = self._position < len(self._received)
-        if register == 0x00:
-            if waiting:
-                return RECEIVED | TRANSMIT_EMPTY
-            self._empty_polls += 1
-            if self._empty_polls >= IDLE_POLLS:
-                self._wait()
-            return TRANSMIT_EMPTY
-        if register == 0x04:
-            if not waiting:
-                return 0
-            if self._last_read is not None and self.instructions - self._last_read > self.receive_gap:
-                self.receive_gap = self.instructions - self._last_read
-            self._last_read = self.instructions
-            self._empty_polls = 0
-            byte = self._received[self._position]
-            self._position += 1
-            return byte
-        return self._registers.get(offset, 0)
+    def _read(self, uc: Any, offset: int, size: int, base: int) -> int:
+        return self.chip.read(base + offset)
 
-    def _usart_write(self, uc: Any, offset: int, size: int, value: int, _: object) -> None:
-        register = offset & 0xFF
-        self._registers[offset] = value
-        if register == 0x04 and self._enabled(TRANSMITTER_ON):
-            self._sent.append(value & 0xFF)
-            self._last_read = None
-            self._empty_polls = 0
+    def _write(self, uc: Any, offset: int, size: int, value: int, base: int) -> None:
+        self.chip.write(base + offset, value)
 
-    def _enabled(self, bits: int) -> bool:
-        return self._registers.get((self.model.usart & 0xFFF) + 0x0C, 0) & bits == bits
+    def _read_system(self, uc: Any, offset: int, size: int, base: int) -> int:
+        address = base + offset
+        if address == DWT_CYCCNT and self.model.core == CORTEX_M4F:
+            running = self.chip.registers.get(DWT_CTRL, 0) & 1
+            return self.clock() - self._cycles_from & 0xFFFFFFFF if running else 0
+        if address == SYSTICK_VALUE and self.chip.HAS_SYSTICK:
+            return self._systick_from - self.clock() & 0xFFFFFF
+        return self.chip.registers.get(address, 0)
 
-    def _wait(self) -> None:
+    def _write_system(self, uc: Any, offset: int, size: int, value: int, base: int) -> None:
+        self.chip.registers[base + offset] = value
+        if base + offset == DWT_CYCCNT:
+            self._cycles_from = self.clock() - value
+        elif base + offset == SYSTICK_VALUE:
+            self._systick_from = self.clock()
+
+    def _wait(self, sent: bytes) -> bytes:
         """The firmware waits for a byte: hand over what it sent, and sleep until one comes."""
-        self._empty_polls = 0
-        sent, self._sent = bytes(self._sent), bytearray()
         if sent:
             self._ask_line(lambda: self.line.send(sent))
         data = self._ask_line(lambda: self.line.receive(WAIT_SECONDS)) or b""
         if not data:
-            self._counter_start -= round(WAIT_SECONDS * self.model.hertz)  # on a real board time would have passed
-        if self._enabled(RECEIVER_ON):
-            self._received, self._position = bytearray(data), 0
+            self._waited += round(WAIT_SECONDS * self.model.hertz)  # on a real board time would have passed
+        return data
 
     def _ask_line(self, call: Callable[[], T]) -> T | None:
         """Exceptions may not pass through the emulator's C code: the core is stopped, and ``run`` raises the first of them."""
@@ -213,20 +211,6 @@ class Machine:
                 self._ended = error
                 self._uc.emu_stop()
         return None
-
-    def _read(self, uc: Any, offset: int, size: int, base: int) -> int:
-        address = base + offset
-        if address == DWT_CYCCNT:
-            return (self.now() - self._counter_start) & 0xFFFFFFFF if self._registers.get(DWT_CTRL, 0) & 1 else 0
-        if address == SYSTICK_VALUE:
-            return -self.now() & 0xFFFFFF
-        return self._registers.get(address, 0)
-
-    def _write(self, uc: Any, offset: int, size: int, value: int, base: int) -> None:
-        address = base + offset
-        self._registers[address] = value
-        if address == DWT_CYCCNT:
-            self._counter_start = self.now() - value
 
 
 def instruction_starts(code: bytes, address: int) -> list[int]:

@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tbn.boards.catalogue import Board
-from tbn.boards.errors import explain
+from tbn.boards.errors import ToolError, excerpt, explain
+from tbn.boards.limits import within
 from tbn.errors import TBNError
 from tbn.export import firmware_root
 from tbn.export.run import cache_root
@@ -74,7 +75,7 @@ def run(arguments: list[str], workspace: Path, model_dir: Path, log: Path, limit
     """``pio run`` with these arguments; its output goes to ``log`` (appended). Returns seconds.
 
     Raises:
-        TBNError: it failed (cause and fix from its log) or took longer than the limit; its processes are gone either way.
+        ToolError: it failed (code, cause and fix from its log) or took longer than the limit; its processes are gone either way.
     """
     missing = missing_packages()
     if missing:
@@ -100,34 +101,50 @@ def run(arguments: list[str], workspace: Path, model_dir: Path, log: Path, limit
     try:
         code = process.wait(limit_seconds)
     except subprocess.TimeoutExpired as error:
-        raise TBNError(
+        text = _text(log, begin)
+        waits = explain(text)
+        if waits is not None and waits.code == "no-probe":  # some tools wait for it for ever
+            raise ToolError(waits.message, f"{waits.fix} ({log})", waits.code, waits.log) from error
+        raise ToolError(
             f"PlatformIO took longer than {limit_seconds:g} s and was stopped",
             f"see {log}; try again on a quieter machine",
+            "time-limit",
+            excerpt(text),
         ) from error
     finally:
         _end(process)
     if code:
-        text = log.read_bytes()[begin:].decode("utf-8", "replace")
+        text = _text(log, begin)
         cause = explain(text)
         if cause is not None:
-            raise TBNError(cause.message, f"{cause.fix} ({log})")
+            raise ToolError(cause.message, f"{cause.fix} ({log})", cause.code, cause.log)
         if code < 0:
-            raise TBNError(f"PlatformIO was killed by {signal.Signals(-code).name}", f"start it again; log: {log}")
-        raise TBNError(f"PlatformIO failed with status {code}: {_last_line(text)}", f"see {log}")
+            name = signal.Signals(-code).name
+            raise ToolError(f"PlatformIO was killed by {name}", f"start it again; log: {log}", "killed", excerpt(text))
+        raise ToolError(f"PlatformIO failed with status {code}: {_last_line(text)}", f"see {log}", log=excerpt(text))
     return time.monotonic() - started
+
+
+def registry_fault(seconds: float = REGISTRY_SECONDS) -> str:
+    """Why PlatformIO's registry cannot be reached, or ""; known within the time, however slow the name server is."""
+    try:
+        within(seconds, lambda: socket.create_connection(REGISTRY, seconds).close(), TimeoutError("no answer in time"))
+    except OSError as error:
+        return f"{REGISTRY[0]}: {error.strerror or error}"
+    return ""
 
 
 def check_registry(board: Board) -> None:
     """A real board's toolchain comes from the registry: say at once, not after a minute, when it is neither here nor reachable."""
     if (core_dir() / "platforms" / board.platform).is_dir():
         return
-    try:
-        socket.create_connection(REGISTRY, REGISTRY_SECONDS).close()
-    except OSError as error:
-        fix = "connect to the internet once" + (", or use --port emulator" if board.emulated else "")
-        raise TBNError(
-            f"the toolchain of {board.title} is not installed, and the PlatformIO registry cannot be reached", fix
-        ) from error
+    fault = registry_fault()
+    if fault:
+        raise ToolError(
+            f"the toolchain of {board.title} is not installed, and the PlatformIO registry cannot be reached ({fault})",
+            "connect to the internet once" + (", or use --port emulator" if board.emulated else ""),
+            "registry-unreachable",
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -146,6 +163,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)  # until nobody is left to be killed
             process.poll()
             time.sleep(0.01)
+
+
+def _text(log: Path, begin: int) -> str:
+    return log.read_bytes()[begin:].decode("utf-8", "replace")
 
 
 def _last_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,20 +60,47 @@ def choose(board: Board, port: str | None) -> str:
     ports = list_ports()
     if port is not None:
         return _checked(board, port, ports)
-    matching = [found for found in ports if board.name in found.boards and not board.adapter]
+    matching = [
+        found for found in ports if board.name in found.boards and (not board.adapter or _numbered(board, found))
+    ]
     if len(matching) == 1:
         return matching[0].device
     hint = " or --port emulator" if board.emulated else ""
     if matching:
-        raise TBNError(
-            f"several {board.title} are connected",
-            f"choose one: --port {' or --port '.join(p.device for p in matching)}",
+        choices = " or ".join(
+            f"--port {p.device}" + f" (serial number {p.serial_number})" * bool(p.serial_number) for p in matching
         )
+        raise TBNError(f"several {board.title} are connected", f"choose one: {choices}")
     seen = ", ".join(f"{found.device} ({found.usb_id})" for found in ports) or "none"
+    own = [found for found in ports if board.name in found.boards]
+    if own:  # an adapter's chip does not tell which board hangs on it
+        choices = " or ".join(f"--port {found.device}" for found in own)
+        raise TBNError(
+            f"{own[0].device} may be the {board.title}, but its USB chip sits on many boards",
+            f"say so: {choices}{hint}",
+        )
     raise TBNError(
-        f"no {board.title} is connected (USB serial ports: {seen})",
-        f"plug it in with a data cable, or choose --port PORT{hint}",
+        f"no {board.title} is connected (USB serial ports: {seen})", f"{not_there(board)}, or choose --port PORT{hint}"
     )
+
+
+def _numbered(board: Board, port: Port) -> bool:
+    """Whether the port's serial number is one of this board's: a programmer's is what its drive calls Unique ID."""
+    return board.drive is not None and re.search(board.drive.pattern, f"Unique ID: {port.serial_number}") is not None
+
+
+def not_there(board: Board, system: str = sys.platform) -> str:
+    """What to do when a board's port is not there, by operating system."""
+    plug = "plug it in with a data cable (many only charge)"
+    usb = board.usb[0] if board.usb else ""
+    if not usb:
+        return f"connect a USB serial adapter to the serial pins of {board.title}, and name its port"
+    if system == "darwin":
+        return f"{plug}; it should appear as /dev/cu.usb*, and as {usb} in System Information, USB"
+    if system == "win32":
+        name = usb.replace(":", "&PID_")
+        return f"{plug}; it should appear in the Device Manager as a COM port (VID_{name}); one with a warning sign wants its driver"
+    return f"{plug}; lsusb -d {usb.lower()} should list it, and sudo dmesg should name its port"
 
 
 def _checked(board: Board, port: str, ports: tuple[Port, ...]) -> str:

@@ -1,5 +1,6 @@
 """What the fixture ``flashed`` is."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,3 +22,8 @@ class Flashed:
     @property
     def state(self) -> Path:
         return self.folder / "pio" / "emulator.json"
+
+
+def copy_of(run: Path, folder: Path) -> Path:
+    """The run in a folder of its own, without firmware: other tests may have flashed the shared one."""
+    return Path(shutil.copytree(run, folder / run.name, ignore=shutil.ignore_patterns("firmware")))

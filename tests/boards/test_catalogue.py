@@ -1,14 +1,15 @@
 """The list of boards agrees with platformio.ini, and importing it stays light."""
 
 import configparser
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 
-from tbn.boards import get_board, list_boards
-from tbn.boards.machine import MODELS
+from tbn.boards import get_board, list_boards, simavr
+from tbn.boards.chips import MODELS
 from tbn.errors import TBNError
 from tbn.export import firmware_root
 
@@ -26,16 +27,30 @@ def test_every_environment_exists() -> None:
         assert (section["platform"], section["framework"]) == (board.platform, "arduino")
         if board.emulated:
             section = ini[f"env:{board.emulator_environment}"]
-            assert section["platform"].startswith("symlink://${PROJECT_DIR}/")
-            assert section["board"] == board.name
+            assert (section["extends"], section["board"]) == ("emulated", board.name)
+            assert board.emulator_environment == f"sim_{board.name}" and board.environment == board.name
+    assert ini["emulated"]["platform"].startswith("symlink://${PROJECT_DIR}/")
     assert ini["env"]["test_framework"] == "custom"
 
 
 def test_emulated_boards_have_a_machine_with_their_memory() -> None:
     emulated = {board.name: board for board in list_boards() if board.emulated}
-    assert set(emulated) == set(MODELS)
+    assert set(emulated) == {*MODELS, *simavr.CHIPS}
     for name, model in MODELS.items():
-        assert (model.flash[1], model.ram[1]) == (emulated[name].flash_bytes, emulated[name].ram_bytes)
+        board = emulated[name]
+        assert (model.core, model.flash[1], model.ram[1]) == (board.core, board.flash_bytes, board.ram_bytes)
+    assert {emulated[name].core for name in simavr.CHIPS} == {"avr"}
+
+
+def test_bare_metal_boards_have_the_same_sizes_and_build_what_their_drive_takes() -> None:
+    folder = firmware_root() / "platforms" / "tbn_baremetal" / "boards"
+    for board in list_boards():
+        if board.emulated:
+            described = json.loads((folder / f"{board.name}.json").read_text())
+            sizes = described["upload"]
+            assert (sizes["maximum_size"], sizes["maximum_ram_size"]) == (board.flash_bytes, board.ram_bytes)
+            assert board.drive is None or board.drive.image in described["build"]["images"]
+    assert {board.drive.image for board in list_boards() if board.drive} == {"bin", "hex", "uf2"}
 
 
 def test_usb_ids_are_well_formed() -> None:

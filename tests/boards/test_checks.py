@@ -1,11 +1,12 @@
 """tbn doctor."""
 
-import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from tbn.boards import doctor
+from tbn.boards import checks, doctor, pio
 
 
 def test_this_machine_is_ready() -> None:
@@ -20,6 +21,9 @@ def test_this_machine_is_ready() -> None:
         "tool cache",
         "disk",
         "serial ports",
+        "board drives",
+        "old tools",
+        "registry",
         "CPU kernel",
     } <= set(checks)
     assert all(check.ok for check in checks.values() if check.needed), checks
@@ -58,9 +62,50 @@ def test_the_cpu_kernel_is_told_and_not_needed(status: str, ok: bool, monkeypatc
     assert bool(check.fix) != ok
 
 
-def test_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("network")
+def test_an_unreachable_registry_is_told_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that never answers counts too: the limit is not the socket's own."""
+    monkeypatch.setattr("socket.create_connection", lambda *_: time.sleep(60))
+    monkeypatch.setattr(pio.registry_fault, "__defaults__", (0.2,))
+    started = time.monotonic()
+    check = checks._registry()
+    assert time.monotonic() - started < 5
+    assert not check.ok and not check.needed and "no answer in time" in check.message and "emulated" in check.fix
+    monkeypatch.undo()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr("tbn.boards.pio.REGISTRY", server.getsockname())
+        assert checks._registry().ok
 
-    monkeypatch.setattr("socket.create_connection", refuse)
-    assert doctor() and os.environ
+
+def test_tools_of_other_versions_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TBN_CACHE", str(tmp_path))
+    pio.core_dir().mkdir(parents=True)
+    assert checks._old_tools().ok
+    (tmp_path / "pio-6.0.0 x" / "packages").mkdir(parents=True)
+    (tmp_path / "pio-6.0.0 x" / "packages" / "tool").write_bytes(bytes(3_000_000))
+    check = checks._old_tools()
+    assert not check.ok and not check.needed and "take 3 MB" in check.message
+    assert check.fix == f"rm -r '{tmp_path / 'pio-6.0.0 x'}'"
+
+
+def test_udev_rules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(checks, "RULES_FOLDERS", (str(tmp_path),))
+    check = checks._rules()
+    assert check is not None and not check.ok and not check.needed and "udev-rules.html" in check.fix
+    (tmp_path / checks.RULES).write_text("")
+    check = checks._rules()
+    assert check is not None and check.ok
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert checks._rules() is None
+
+
+def test_avr_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = checks._avr()
+    assert not check.ok and not check.needed and "gcc-avr" in check.fix
+
+
+def test_drives_of_boards_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "INFO_UF2.TXT").write_text("UF2 Bootloader\r\nBoard-ID: RPI-RP2\r\n")
+    monkeypatch.setattr("tbn.boards.drives.mounted", lambda: [tmp_path])
+    assert f"{tmp_path} (pico)" in checks._drives().message

@@ -8,32 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flashed_run import Flashed
+from scripts import Script
 
-from tbn.boards import emulator, selftest
+from tbn.boards import device, emulator
 from tbn.boards.machine import Fault, Machine, instruction_starts, read_elf
 from tbn.errors import TBNError
 
 pytestmark = pytest.mark.board
 NUCLEO = "nucleo_f411re"
-
-
-class Script:
-    """A line that sends messages, one whenever the board waits, then hangs up."""
-
-    def __init__(self, *messages: bytes) -> None:
-        self.messages = list(messages)
-        self.sent = b""
-
-    def receive(self, seconds: float) -> bytes:
-        if not self.messages:
-            raise EOFError
-        return self.messages.pop(0)
-
-    def send(self, data: bytes) -> None:
-        self.sent += data
-
-    def check(self) -> None:
-        pass
 
 
 def test_instruction_starts() -> None:
@@ -49,7 +31,7 @@ def test_count_is_every_instruction(flashed: Flashed) -> None:
     image = np.zeros(784, np.uint8).tobytes()
     ticks = []
     for hooked in (False, True):
-        line = Script(selftest.encode(2, 1, image))
+        line = Script(device.encode(2, 1, image))
         machine = Machine(NUCLEO, flashed.report.build.elf.read_bytes(), line)
         seen: set[int] = set()
         count = [0]
@@ -74,7 +56,7 @@ def test_count_is_every_instruction(flashed: Flashed) -> None:
 
 def test_receiver_keeps_up_at_115200_baud(flashed: Flashed) -> None:
     """A byte takes 1389 clocks at 16 MHz; 6 clocks an instruction would still be in time."""
-    line = Script(*[selftest.encode(2, i, bytes(784)) for i in range(3)])
+    line = Script(*[device.encode(2, i, bytes(784)) for i in range(3)])
     machine = Machine(NUCLEO, flashed.report.build.elf.read_bytes(), line)
     with pytest.raises(EOFError):
         machine.run()
@@ -83,12 +65,12 @@ def test_receiver_keeps_up_at_115200_baud(flashed: Flashed) -> None:
 
 def test_opening_the_port_resets_and_a_new_client_takes_over(flashed: Flashed) -> None:
     url = emulator.start(NUCLEO, flashed.report.build.elf, flashed.state)
-    with selftest.connect(url) as (first, _):
+    with device.connect(url) as (first, _):
         first.stream.write(b"TB\x01\x02")  # half a frame
-        with selftest.connect(url) as (second, info):
+        with device.connect(url) as (second, info):
             assert info.outputs == 10
             assert second.infer(np.zeros(784, np.uint8))[0].shape == (10,)
-            with pytest.raises(selftest.BoardError):
+            with pytest.raises(device.BoardError):
                 first.info(seconds=0.5)
 
 
@@ -133,7 +115,7 @@ def test_fault_is_a_closed_line_and_a_word_in_the_log(flashed: Flashed, tmp_path
     broken = tmp_path / "broken.elf"
     broken.write_bytes(image)
     url = emulator.start(NUCLEO, broken, tmp_path / "emulator.json")
-    with pytest.raises(selftest.BoardError), selftest.connect(url, boot_seconds=1):
+    with pytest.raises(device.BoardError), device.connect(url, boot_seconds=1):
         pass
     emulator.stop(tmp_path / "emulator.json")
     assert "the emulated core stopped" in (tmp_path / "emulator.log").read_text()
@@ -151,8 +133,8 @@ def test_bad_images_and_boards_are_refused(tmp_path: Path, flashed: Flashed) -> 
         emulator.start(NUCLEO, tmp_path / "no.elf", tmp_path / "emulator.json")
     with pytest.raises(TBNError, match="cannot read the firmware image"):
         read_elf(tmp_path / "missing.elf")
-    with pytest.raises(TBNError, match="there is no emulated uno"):
-        emulator.start("uno", flashed.report.build.elf, tmp_path / "emulator.json")
+    with pytest.raises(TBNError, match="there is no emulated esp32dev"):
+        emulator.start("esp32dev", flashed.report.build.elf, tmp_path / "emulator.json")
     assert not (tmp_path / "emulator.json").exists()
 
 

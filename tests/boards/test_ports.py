@@ -1,12 +1,13 @@
 """Choosing a port: never a guess."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tbn.boards import get_board
-from tbn.boards.ports import choose, held, is_emulator, list_ports, lock_name
+from tbn.boards.ports import choose, held, is_emulator, list_ports, lock_name, not_there
 from tbn.errors import TBNError
 
 
@@ -45,9 +46,41 @@ def test_none_several_or_an_adapter_is_asked_about(monkeypatch: pytest.MonkeyPat
     assert "--port emulator" in error.value.fix
     with pytest.raises(TBNError, match="several Raspberry Pi Pico") as error:
         choose(get_board("pico"), None)
-    assert "--port /dev/ttyACM0 or --port /dev/ttyACM1" in error.value.fix
-    with pytest.raises(TBNError, match="no Espressif"):
+    assert (
+        error.value.fix
+        == "choose one: --port /dev/ttyACM0 (serial number 123) or --port /dev/ttyACM1 (serial number 123)"
+    )
+    with pytest.raises(
+        TBNError, match="may be the Espressif ESP32 DevKit, but its USB chip sits on many boards"
+    ) as error:
         choose(get_board("esp32dev"), None)
+    assert error.value.fix.startswith("say so: --port /dev/ttyUSB0")
+
+
+@pytest.mark.parametrize(
+    ("system", "words"), [("linux", "lsusb -d 2e8a:00c0"), ("darwin", "/dev/cu.usb"), ("win32", "VID_2E8A&PID_00C0")]
+)
+def test_help_is_that_of_the_operating_system(system: str, words: str) -> None:
+    assert words in not_there(get_board("pico"), system) and "data cable" in not_there(get_board("pico"), system)
+
+
+def test_a_programmer_that_several_boards_have_tells_the_board_by_its_serial_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A micro:bit's begins with 9900 or 9901; that of version 2 with other numbers."""
+    numbers = {"/dev/ttyACM0": "9904360258824e45", "/dev/ttyACM1": "9900000031864e45"}
+    found = [
+        SimpleNamespace(device=d, vid=0x0D28, pid=0x0204, description="", serial_number=n) for d, n in numbers.items()
+    ]
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: found[:1])
+    with pytest.raises(TBNError, match="sits on many boards"):
+        choose(get_board("microbit"), None)
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: found)
+    assert choose(get_board("microbit"), None) == "/dev/ttyACM1"
+
+
+def test_a_board_without_usb_wants_an_adapter() -> None:
+    assert "adapter" in not_there(replace(get_board("pico"), usb=()), "linux")
 
 
 def test_port_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +107,8 @@ def test_emulator() -> None:
         and not is_emulator(None)
     )
     assert choose(get_board("nucleo_f411re"), "emulator") == "emulator"
-    with pytest.raises(TBNError, match="there is no emulated uno") as error:
-        choose(get_board("uno"), "emulator")
+    with pytest.raises(TBNError, match="there is no emulated esp32dev") as error:
+        choose(get_board("esp32dev"), "emulator")
     assert "nucleo_f411re" in error.value.fix
 
 
