@@ -36,6 +36,7 @@ class Evaluation:
         max_difference: largest absolute difference of an output from the reference.
         max_relative_difference: the same over the largest absolute output of the reference.
         instructions: per inference, where the engine counts them (emulated board), else None.
+        precision: of the generated C (engines c and board), "integer" or "float32"; None elsewhere.
     """
 
     run: str
@@ -49,6 +50,7 @@ class Evaluation:
     seconds: float
     data_source: str
     instructions: float | None = None
+    precision: str | None = None
 
     @property
     def score(self) -> float:
@@ -67,6 +69,9 @@ def evaluate(
     root: Path | None = None,
     limit: int | None = None,
     progress: Callable[[float, str], None] | None = None,
+    precision: str | None = None,
+    board: str = "nucleo_f411re",
+    port: str | None = "emulator",
 ) -> Evaluation:
     """Send the test set through one engine.
 
@@ -74,9 +79,11 @@ def evaluate(
         run: id or path of a complete run.
         engine: "latent" (training layers), "packed" (compute-once layers on the CPU, as ``tbn.load`` gives them), "native" (the same collapsed and
             fused, with the C kernel), "triton" (on an NVIDIA GPU), "onnx" (the exported ONNX file in ONNX Runtime), "c" (the generated C,
-            compiled for this machine) or "board" (the same C on the emulated board).
+            compiled for this machine) or "board" (the same C on a board, which is flashed unless it runs it already).
         limit: only the first so many test inputs.
         progress: called with (fraction, message) where an engine is slow.
+        precision: of the generated C: "integer", "float32", or None (integer where the model has a twin in whole numbers).
+        board, port: of the engine "board": a name of ``tbn.boards``, and "emulator", a serial port or None for the board's only one.
 
     Raises:
         TBNError: unknown engine, run not complete, or the engine cannot run it here.
@@ -86,6 +93,10 @@ def evaluate(
     if limit is not None and limit < 1:
         raise TBNError(f"limit={limit} leaves no test input", "use 1 or more")
     found = runs.complete(run, root)
+    if precision is not None and engine not in ("c", "board"):
+        raise TBNError(
+            f"the {engine} engine has no precision to choose", "leave --precision out, or use --engine c or board"
+        )
     task = task_of(found)
     keeps = (found.path / "model.safetensors").is_file()
     reference = "latent" if keeps else "packed"
@@ -99,7 +110,10 @@ def evaluate(
     if engine == "native" and (status := kernels.cpu.status()).partition(":")[0] in ("torch", "none"):
         raise TBNError(f"the native engine needs the C kernel, and there is none: {status}", "use --engine packed")
     counted: list[float] = []
-    outputs = _outputs(found, engine, task, limit, progress, counted)
+    if engine == "board":
+        outputs = _on_board(found, board, port, limit, precision, progress, counted)
+    else:
+        outputs = _outputs(found, engine, task, limit, progress, precision)
     expected = None if engine == reference else _outputs(found, reference, task, limit)
     objective, data = Objective(task), Split(task.test_inputs, task.test_targets, task)
     metrics, samples, difference, largest, seconds = objective.metrics(), 0, 0.0, 0.0, 0.0
@@ -128,6 +142,7 @@ def evaluate(
         seconds=round(seconds, 3),
         data_source=task.source,
         instructions=counted[0] if counted else None,
+        precision=_precision(found, precision) if engine in ("c", "board") else None,
     )
 
 
@@ -137,28 +152,48 @@ def _outputs(
     task: tbn.tasks.Task,
     limit: int | None,
     progress: Callable[[float, str], None] | None = None,
-    counted: list[float] | None = None,
+    precision: str | None = None,
 ) -> Iterator[Outputs]:
-    """An engine's outputs in batches of ``BATCH``; the work is done as they are asked for. ``counted`` receives instructions per inference."""
+    """An engine's outputs in batches of ``BATCH``; the work is done as they are asked for."""
     if engine == "c":
         from tbn.export.host import evaluate_on_host
 
-        logits = evaluate_on_host(run.path, limit=limit)
-    elif engine == "board":
-        from tbn.boards import evaluate_on_board
-
-        logits, instructions = evaluate_on_board(run.path, limit=limit, progress=progress)
-        if counted is not None and instructions is not None:
-            counted.append(instructions)
-    else:
-        if engine == "onnx":
-            from tbn.export.onnx import runtime_model
-
-            model: torch.nn.Module = runtime_model(run, task)
-        else:
-            model = latent_model(run) if engine == "latent" else deployed_model(run)
-            if engine == "native":
-                model = fuse(collapse(model)[0])
-        yield from outputs_of(model, task, limit, "cuda" if engine == "triton" else "cpu", BATCH)
+        outputs = evaluate_on_host(run.path, precision=precision, limit=limit, progress=progress)
+        yield from np.split(outputs, edges(len(outputs), BATCH)[1:-1])
         return
-    yield from np.split(logits, edges(len(logits), BATCH)[1:-1])
+    if engine == "onnx":
+        from tbn.export.onnx import runtime_model
+
+        model: torch.nn.Module = runtime_model(run, task)
+    else:
+        model = latent_model(run) if engine == "latent" else deployed_model(run)
+        if engine == "native":
+            model = fuse(collapse(model)[0])
+    yield from outputs_of(model, task, limit, "cuda" if engine == "triton" else "cpu", BATCH)
+
+
+def _on_board(
+    run: runs.Run,
+    board: str,
+    port: str | None,
+    limit: int | None,
+    precision: str | None,
+    progress: Callable[[float, str], None] | None,
+    counted: list[float],
+) -> Iterator[Outputs]:
+    """A board's outputs in batches of ``BATCH``; ``counted`` receives instructions per inference where they are counted."""
+    from tbn.boards import evaluate_on_board
+
+    outputs, instructions = evaluate_on_board(
+        run.path, board, port, limit=limit, progress=progress, precision=precision
+    )
+    if instructions is not None:
+        counted.append(instructions)
+    yield from np.split(outputs, edges(len(outputs), BATCH)[1:-1])
+
+
+def _precision(run: runs.Run, asked: str | None) -> str:
+    """What the generated C of the run is in."""
+    from tbn.export.run import export_run
+
+    return export_run(run, precision=asked).precision

@@ -96,7 +96,22 @@ def test_wrong_usage_is_status_2(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "eval", "summary", "runs", "bench", "export", "build", "flash", "boards", "doctor", "zoo"]
+    "command",
+    [
+        "train",
+        "eval",
+        "summary",
+        "runs",
+        "bench",
+        "quantise",
+        "export",
+        "fit",
+        "build",
+        "flash",
+        "boards",
+        "doctor",
+        "zoo",
+    ],
 )
 def test_every_command_has_help(command, capsys):
     code, out, _ = tbn(capsys, command, "--help")
@@ -121,7 +136,7 @@ def test_a_benchmark_gets_its_options(what, capsys, tmp_path, threads_kept):
     assert code == 1 and "mine.json holds something else than an earlier result of" in json.loads(out)["error"]
     assert "1 thread" in out and (tmp_path / "mine.json").read_text() == "{}"
     code, _, err = tbn(capsys, "bench", "tpu")
-    assert code == 1 and err.startswith("error: there is no benchmark 'tpu'; choose one of cpu, gpu, networks")
+    assert code == 1 and err.startswith("error: there is no benchmark 'tpu'; choose one of cpu, gpu, networks, mcu")
 
 
 def test_help_needs_no_torch():

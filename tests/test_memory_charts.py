@@ -44,3 +44,40 @@ def test_firmware_blocks_keep_every_byte() -> None:
     assert list(flash["name"]) == ["startup", "self-test", "fc1"] and list(flash["method"]) == ["code", "code", "tiled"]
     assert list(flash["bytes"]) == [400, 500, 3152] and flash["note"].iloc[1] == "main, loop"
     assert memory_charts.memory_map(blocks).data
+
+
+def test_a_prediction_without_an_image_is_drawn_alone() -> None:
+    columns = ["region", "address", "bytes", "symbol", "owner"]
+    predicted = pd.DataFrame(
+        [("flash", None, 100, "fc1_tile", "fc1"), ("flash", None, 50, "loop", "runtime"), ("flash", None, 20, "fc1_alphas", "fc1"),
+         ("ram", None, 512, "arena", "arena")], columns=columns,
+    )  # fmt: skip
+    blocks = memory_charts.firmware_blocks(predicted, None, {"fc1": "tiled"})
+    assert list(blocks["storage"].unique()) == ["flash, predicted", "RAM, predicted"]
+    flash = blocks[blocks["storage"] == "flash, predicted"]
+    assert list(zip(flash["name"], flash["bytes"], strict=True)) == [
+        ("fc1", 120),
+        ("runtime", 50),
+    ]  # one block an owner
+
+
+def test_comparison_has_every_owner_and_the_totals() -> None:
+    columns = ["region", "address", "bytes", "symbol", "owner"]
+    predicted = pd.DataFrame([("flash", None, 100, "a", "fc1"), ("ram", None, 8, "b", "arena")], columns=columns)
+    linked = pd.DataFrame(
+        [("flash", 0, 100, "a", "fc1"), ("flash", 100, 7, "", "other"), ("ram", 0, 8, "b", "arena")], columns=columns
+    )
+    rows = memory_charts.comparison(predicted, linked).values.tolist()
+    assert rows == [
+        ["flash", "fc1", 100, 100], ["flash", "other", 0, 7], ["flash", "all", 100, 107], ["ram", "arena", 8, 8], ["ram", "all", 8, 8]
+    ]  # fmt: skip
+
+
+def test_arena_plan_draws_every_tensor_where_it_lies() -> None:
+    parts = pd.DataFrame({
+        "name": ["sums of an operation", "conv1", "conv2"], "start": [0, 128, 128], "bytes": [128, 64, 32]
+    })  # fmt: skip
+    figure = memory_charts.arena_plan(parts)
+    assert list(figure.data[0].base) == [0, 128, 128] and list(figure.data[0].x) == [128, 64, 32]
+    assert "arena of 192 bytes" in charts.alt_text(figure) and "conv2 at 128" in charts.alt_text(figure)
+    assert charts.alt_text(memory_charts.arena_plan(parts.head(0)))

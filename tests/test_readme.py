@@ -1,5 +1,6 @@
 """README's Python runs, its commands exist, and its pictures and links are there."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import typer.main
 
 import tbn
+from tbn.boards import bench
 from tbn.cli import app
 
 ROOT = Path(tbn.__file__).parent.parent
@@ -49,6 +51,11 @@ def test_tables_are_what_their_commands_print(command):
         [sys.executable, "-m", *command], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
     assert printed.strip() in TEXT
+
+
+def test_the_table_of_the_boards_is_the_record():
+    record = json.loads((ROOT / "kernels" / "results" / "mcu.json").read_text())
+    assert f"<!-- tbn bench mcu -->\n{bench.markdown(record)}\n<!-- end -->" in TEXT
 
 
 def test_files_of_the_architecture_are_there():

@@ -1,59 +1,16 @@
 """Firmware: one button from a run to a board that gives the run's answers: check, generate, build, fit, flash, verify."""
 
-import json
+import shlex
 
 import streamlit as st
 
-from pages.parts import data, live, words
+from pages.parts import data, firmware_panel, live, words
 from pages.parts.choose import FIRMWARE_MODELS, run_box, usual_run
+from pages.parts.flash_panel import DRIVE, EMULATOR, arguments, draw_result, flash
 from tbn import boards, charts, jobs, runs
-from tbn.boards.building import Place, place_of
+from tbn.boards import drives
+from tbn.boards.building import place_of
 from tbn.errors import TBNError
-
-EMULATOR = "emulator"
-
-
-def flash(place: Place, port: str) -> None:
-    """Start the job; a second one for the same run and board is refused with a sentence."""
-    try:
-        jobs.start(
-            place.folder, ["flash", place.run.id, "--board", place.board.name, "--port", port, "--json"], kind="flash"
-        )
-    except TBNError as error:
-        st.session_state["firmware_error"] = error
-
-
-def draw_result(job: jobs.Job) -> None:
-    """The build's own log while it runs; the board's report at the end."""
-    path = job.folder / "report.json"
-    if job.state != "done" or not path.is_file():
-        return
-    report = json.loads(path.read_text())
-    built = report["build"]
-    flash_text = f"flash {built['flash_bytes']:,} of {built['flash_limit_bytes']:,} bytes"
-    ram_text = f"RAM {built['ram_bytes']:,} of {built['ram_limit_bytes']:,} bytes"
-    st.success(
-        f"The board gives the run's answers: **{report['passed']}/{report['total']}** test images, largest difference "
-        f"{report['max_difference']:.1e} of the largest logit.",
-        icon=":material/verified:",
-    )
-    with st.container(horizontal=True):
-        st.metric("Self-test", f"{report['passed']}/{report['total']}", width="content")
-        st.metric("Flash", charts.bytes_text(built["flash_bytes"]), width="content", help=flash_text)
-        kept = f"{ram_text}; {built['stack_reserve_bytes']:,} more are kept for the stack"
-        st.metric("RAM", charts.bytes_text(built["ram_bytes"]), width="content", help=kept)
-        st.metric(f"{report['tick_unit'].capitalize()} per inference", f"{report['ticks']:,}", width="content")
-    st.caption(
-        f"From the linked image: {flash_text}, {ram_text}, weights {built['linked_weight_bytes']:,} bytes as predicted. "
-        f"{report['port']}, {report['date'][:10]}, {report['seconds']:.1f} s in all."
-    )
-    st.page_link(
-        "pages/explore/memory.py",
-        label="Memory map of this firmware",
-        icon=":material/memory:",
-        query_params={"run": built["run"]},
-    )
-
 
 everything = data.finished()
 frame = everything[everything["model"].isin(FIRMWARE_MODELS)]
@@ -78,14 +35,20 @@ with left, st.container(border=True):
     st.caption(
         f"{board.title}: {board.cpu}; flash {charts.bytes_text(board.flash_bytes)}, RAM {charts.bytes_text(board.ram_bytes)}"
     )
+    precision = firmware_panel.precision_box()
     found = [port for port in boards.list_ports() if not port.boards or board.name in port.boards]
-    ports = [EMULATOR] * board.emulated + [port.device for port in found]
+    there = [] if board.drive is None else [f"{DRIVE}{drive.path}" for drive in drives.find(board.drive)]
+    ports = [EMULATOR] * board.emulated + there + [port.device for port in found]
     port = st.selectbox(
         "Port", ports, key="port", bind="query-params", placeholder="no serial port found", disabled=not ports
     )
     if port == EMULATOR:
         st.caption(
             "An emulated board on this computer runs the same image as the real one; every executed instruction is counted."
+        )
+    elif port and port.startswith(DRIVE):
+        st.caption(
+            "The image is dropped onto the board's USB drive, then the board is asked over its serial port. Its program is replaced."
         )
     elif port:
         st.caption(
@@ -98,18 +61,13 @@ with left, st.container(border=True):
         )
     row = frame[frame["run"] == name].iloc[0]
     place = place_of(runs.Run(runs.Path(row["path"])), board)
+    command = arguments(place, port, precision)
     with st.container(horizontal=True):
         st.button(
-            "Build and flash",
-            type="primary",
-            icon=":material/bolt:",
-            key="flash",
-            on_click=flash,
-            args=(place, str(port)),
-            disabled=not port,
-        )
+            "Build and flash", type="primary", icon=":material/bolt:", key="flash", on_click=flash, args=(place, command), disabled=not port
+        )  # fmt: skip
         st.button("Look again", icon=":material/refresh:", key="look", help="List the serial ports again")
-    st.code(f"tbn flash {name} --board {board.name} --port {port or 'PORT'}", language="bash", wrap_lines=True)
+    st.code(shlex.join(["tbn", *command]), language="bash", wrap_lines=True)
 
 with right:
     if (error := st.session_state.pop("firmware_error", None)) is not None:
@@ -124,3 +82,7 @@ with right:
         )
     else:
         live.panel(job, draw_result, log="build.log")
+    with st.expander("Which boards does it fit?", icon=":material/straighten:"):
+        report = firmware_panel.export_of(place.run, precision)
+        if report is not None:
+            firmware_panel.draw_fits(place.run, report)

@@ -1,16 +1,12 @@
 """Memory: where a run's bytes are, layer by layer, drawn to one scale; and the flash and RAM of its firmware."""
 
-import json
-from pathlib import Path
-
 import streamlit as st
 
-from pages.parts import data, words
+from pages.parts import data, firmware_panel, map_panel, words
 from pages.parts.choose import FIRMWARE_MODELS, describe, run_box, usual_run
 from tbn import charts, memory_charts, runs
 from tbn.boards import get_board
-from tbn.export.report import read_report
-from tbn.export.run import firmware_folder
+from tbn.boards.fitting import c_name
 
 frame = data.finished()
 if frame.empty:
@@ -57,32 +53,25 @@ if row["model"] not in FIRMWARE_MODELS:
         f"No firmware: it can be made of {', '.join(FIRMWARE_MODELS)} runs only, and this one is a {words.escape(row['model'])}."
     )
     st.stop()
-home = firmware_folder(run)
-records = {path.parent.name: json.loads(path.read_text()) for path in sorted(home.glob("*/build.json"))}
-built = {board: record for board, record in records.items() if Path(record["elf"]).is_file()}
-export = read_report(home / "model")
-if not built or export is None:
-    missing = "No firmware has been built for this run yet; the map of its flash and RAM is read from the linked image."
-    go = {"page": "pages/deploy/firmware.py", "label": "Build and flash it", "icon": ":material/developer_board:"}
-    words.nothing_yet(missing, **go, query={"run": name})
-    st.stop()
-first = next(iter(built))
-board = st.segmented_control("Board", list(built), default=first, required=True, key="map_of", bind="query-params")
-build = built[board or first]
-from tbn import memory  # noqa: E402 - needs the firmware packages, which the rest of the page does not
-
-linked = memory.frame(memory.linked(Path(build["elf"]), export))
-methods = {layer["name"]: layer["status"] for layer in size["layers"]}
-blocks = memory_charts.firmware_blocks(memory.frame(memory.predicted(export)), linked, methods)
-title = get_board(build["board"]).title
-figure = memory_charts.memory_map(blocks, f"Bytes on {title}", f"Flash and RAM of the firmware for {title}")
-st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="firmware")
-st.caption(
-    f"Green is what is no weight. *Predicted* is what the model itself needs: its arrays in flash "
-    f"({build['weight_bytes']:,} bytes, {build['linked_weight_bytes']:,} found in the image) and its arena in RAM "
-    f"({build['arena_bytes']:,} bytes). *Linked* is the whole image with self-test and C library: "
-    f"flash {build['flash_bytes']:,} of {build['flash_limit_bytes']:,} bytes, "
-    f"RAM {build['ram_bytes']:,} of {build['ram_limit_bytes']:,} bytes."
-)
-with st.expander("Every symbol of the image", icon=":material/table:"):
-    st.dataframe(linked, hide_index=True, alt="Symbols of the image with address, bytes and owner")
+precision = firmware_panel.precision_box()
+export = firmware_panel.export_of(run, precision)
+if export is not None:
+    built = map_panel.built_for(run)
+    names = map_panel.mapped_boards(built)
+    board = (
+        st.segmented_control("Board", names, default=names[0], required=True, key="map_of", bind="query-params")
+        or names[0]
+    )
+    methods = {c_name(layer["name"]): layer["status"] for layer in size["layers"]}
+    methods |= {layer["name"]: layer["status"] for layer in size["layers"]}
+    map_panel.draw_map(export, get_board(board), built.get(board), methods)
+    if board not in built:
+        query = {"run": str(name), "board": board}
+        st.page_link(
+            "pages/deploy/firmware.py",
+            label="Build and flash it",
+            icon=":material/developer_board:",
+            query_params=query,
+        )
+    with st.expander("Which boards does it fit?", icon=":material/straighten:"):
+        firmware_panel.draw_fits(run, export)

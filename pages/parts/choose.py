@@ -11,7 +11,10 @@ import streamlit as st
 
 from tbn.charts import label_of
 
-FIRMWARE_MODELS = ("mlp",)  # whose runs ``tbn.export`` can turn into C
+# whose runs ``tbn.export`` can turn into C
+FIRMWARE_MODELS = (
+    "mlp", "cnn", "micro_cnn", "vgg_small", "resnet18", "resnet34", "resnet50", "convmixer", "mlp_mixer", "pointnet_cls", "forecaster_mlp",
+)  # fmt: skip
 
 
 def shared_box(

@@ -25,6 +25,11 @@ PAGES = {
         ":material/memory:",
         "Where the bytes of a run are, layer by layer, in fp32, binary and tiled; and the flash and RAM of its firmware.",
     ),
+    "pages/explore/mcu.py": (
+        "Microcontrollers",
+        ":material/memory_alt:",
+        "Flash, RAM and instructions of a network on each emulated board, and the MNIST front beside what others published.",
+    ),
     "pages/deploy/firmware.py": (
         "Firmware",
         ":material/developer_board:",

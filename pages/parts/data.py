@@ -75,7 +75,7 @@ def _records(stamp: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
     for path, _ in stamp:
         try:
             record = json.loads(Path(path).read_text())
-            if isinstance(record, dict) and {"device", "machine", "date", "rows"} <= set(record) and record["rows"]:
+            if isinstance(record, dict) and {"kind", "date", "rows"} <= set(record) and record["rows"]:
                 found.append(record | {"file": Path(path).name})
         except (OSError, ValueError):
             continue

@@ -1,6 +1,7 @@
 """Jobs as the pages show them: the strip under the menu, and one job's panel with its progress, log and cancel button."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
@@ -10,7 +11,7 @@ from tbn.errors import TBNError
 from tbn.export.run import cache_root
 from tbn.jobs import Job
 
-PAGES = {"train": "pages/run/train.py", "flash": "pages/deploy/firmware.py"}
+PAGES = {"train": "pages/run/train.py", "flash": "pages/deploy/firmware.py", "fit": "pages/explore/memory.py"}
 ICONS = {
     "running": ":material/hourglass_top:",
     "done": ":material/check_circle:",
@@ -34,11 +35,15 @@ def every_job() -> list[Job]:
 
 def name(job: Job) -> str:
     """A job's name: the run, and for firmware its board."""
+    if job.kind == "fit":
+        return Path(job.argv[1]).name
     return f"{job.argv[1]} on {job.folder.name}" if job.kind == "flash" else job.folder.name
 
 
 def address(job: Job) -> dict[str, str]:
     """The query parameters under which the job's page shows it."""
+    if job.kind == "fit":
+        return {"run": name(job)}
     return {"run": job.argv[1], "board": job.folder.name} if job.kind == "flash" else {"job": name(job)}
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``tbn train eval summary runs bench zoo export build flash boards doctor``.
+"""The command line: ``tbn train eval summary runs zoo bench quantise export fit build flash boards doctor``.
 
 With ``--json`` one JSON object goes to stdout and everything else to stderr. Exit status: 0 done, 1 failed (one line
 with its fix), 2 wrong usage, 130 interrupted. Commands import what they need when they run, so that help is instant.
@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from tbn.cli import benchmarks, firmware, training
+from tbn.cli import benchmarks, firmware, fit, quantise, training
 from tbn.cli.common import speaks
 from tbn.errors import TBNError
 
@@ -23,9 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(training.app)
-app.add_typer(benchmarks.app)
-app.add_typer(firmware.app)
+for part in (training, benchmarks, quantise, fit, firmware):
+    app.add_typer(part.app)
 
 
 def _stop(*_: object) -> None:
@@ -47,7 +46,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(status)
     except TBNError as error:
         if "--json" in arguments and speaks():
-            print(json.dumps({"error": error.message, "fix": error.fix}, ensure_ascii=False))
+            more = {name: getattr(error, name) for name in ("code", "log") if getattr(error, name, "")}
+            print(json.dumps({"error": error.message, "fix": error.fix} | more, ensure_ascii=False))
         if speaks():
             print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -11,7 +11,7 @@ from tbn.errors import TBNError
 
 app = typer.Typer()
 
-WHAT = ("cpu", "gpu", "networks")
+WHAT = ("cpu", "gpu", "networks", "mcu")
 
 
 @app.command()
@@ -19,7 +19,7 @@ def bench(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="cpu or gpu (layers beside their peers; default: the GPU if any) or networks (whole, on the CPU)."
+            help="cpu or gpu (layers beside their peers; default: the GPU if any), networks (whole, on the CPU) or mcu (emulated boards)."
         ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Under a minute: few cases; saved only with --out.")] = False,
@@ -31,8 +31,14 @@ def bench(
     if what is not None and what not in WHAT:
         raise TBNError(f"there is no benchmark {what!r}", f"choose one of {', '.join(WHAT)}")
     options = ["--quick"] * quick + ["--json"] * as_json
-    options += ["--threads", str(threads)] if threads is not None else []
     options += ["--out", str(out)] if out is not None else []
+    if what == "mcu":
+        if threads is not None:
+            raise TBNError("--threads says nothing about emulated boards", "leave it out")
+        from tbn.boards import bench as boards
+
+        raise typer.Exit(boards.main(options))
+    options += ["--threads", str(threads)] if threads is not None else []
     if what == "networks":
         from tbn import speed
 

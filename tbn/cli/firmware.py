@@ -12,6 +12,9 @@ from tbn.cli.common import Json, RunName, Runs, emit, stderr
 app = typer.Typer()
 
 BoardName = Annotated[str, typer.Option("--board", help="Board; see tbn boards.")]
+Precision = Annotated[
+    str | None, typer.Option(help="integer or float32 (default: integer where the model has a twin in whole numbers).")
+]
 DEFAULT = "nucleo_f411re"
 
 
@@ -41,6 +44,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder (default: the run's, for C firmware/model in it; a zoo entry's cache).")
     ] = None,
+    precision: Precision = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +54,8 @@ def export(
 
     if to not in ("c", "onnx"):
         raise TBNError(f"unknown format {to!r}", "use --to c or --to onnx")
+    if to == "onnx" and precision is not None:
+        raise TBNError("an ONNX file has no precision to choose", "leave --precision out, or use --to c")
     found = runs.complete(run, runs_folder)
     if to == "onnx":
         from tbn.export.onnx import export_run as export_onnx_run
@@ -60,25 +66,37 @@ def export(
         return
     from tbn.export.run import export_run
 
-    report = export_run(found, out)
+    report = export_run(found, out, precision)
+    plan = "".join(
+        f"\n  {part.start:>8,} .. {part.start + part.bytes - 1:>8,}  {part.name}"
+        for part in sorted(report.arena, key=lambda part: (part.start, part.bytes))
+    )
     emit(
         as_json,
         report.to_dict(),
-        f"{report.folder}: weights {report.weight_bytes:,} bytes, arena {report.arena_bytes:,} bytes of RAM",
+        f"{report.folder}\n{report.precision}: weights {report.weight_bytes:,} bytes, arena {report.arena_bytes:,} bytes of RAM"
+        + f"\n{report.reason}" * bool(report.reason)
+        + plan,
     )
 
 
 @app.command()
-def build(run: RunName, board: BoardName = DEFAULT, runs_folder: Runs = None, as_json: Json = False) -> None:
+def build(
+    run: RunName,
+    board: BoardName = DEFAULT,
+    precision: Precision = None,
+    runs_folder: Runs = None,
+    as_json: Json = False,
+) -> None:
     """Build a run's firmware and check that it fits the board's flash and RAM."""
     from tbn import boards
 
     steps = _Steps(run, board, runs_folder)
-    report = boards.build(steps.run, board, progress=steps)
+    report = boards.build(steps.run, board, progress=steps, precision=precision)
     emit(
         as_json,
         report.to_dict(),
-        f"{report.elf}\nflash {report.flash_bytes:,} bytes, RAM {report.ram_bytes:,} bytes, {report.seconds:.1f} s",
+        f"{report.elf}\n{report.precision}: flash {report.flash_bytes:,} bytes, RAM {report.ram_bytes:,} bytes, {report.seconds:.1f} s",
     )
 
 
@@ -89,18 +107,25 @@ def flash(
     port: Annotated[
         str | None, typer.Option(help="emulator, or a serial port (default: the board's only one).")
     ] = None,
+    drive: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, or where the board's USB drive is mounted: copies the image there, needs no vendor tool."
+        ),
+    ] = None,
+    precision: Precision = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
-    """Build, flash and self-test: real images go in, the answers must be the packed model's."""
+    """Build, flash and self-test: real images go in, the answers must be the model's."""
     from tbn import boards
 
     steps = _Steps(run, board, runs_folder)
-    report = boards.flash(steps.run, board, port, progress=steps)
+    report = boards.flash(steps.run, board, port, progress=steps, precision=precision, drive=drive)
     emit(
         as_json,
         report.to_dict(),
-        f"self-test {report.passed}/{report.total}, largest difference {report.max_difference:.1e}\n"
+        f"{report.build.precision}: self-test {report.passed}/{report.total}, largest difference {report.max_difference:.1e}\n"
         f"flash {report.build.flash_bytes:,} bytes, RAM {report.build.ram_bytes:,} bytes, "
         f"{report.ticks:,} {report.tick_unit} per inference, {report.seconds:.1f} s",
     )

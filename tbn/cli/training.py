@@ -176,6 +176,11 @@ def _arguments(option: str, items: list[str]) -> dict[str, Any]:
 def evaluate(
     run: RunName,
     engine: Annotated[str, typer.Option(help="latent, packed, native, triton, onnx, c or board.")] = "packed",
+    precision: Annotated[
+        str | None, typer.Option(help="Of the engines c and board: integer or float32 (default: integer if possible).")
+    ] = None,
+    board: Annotated[str, typer.Option(help="Of the engine board; see tbn boards.")] = "nucleo_f411re",
+    port: Annotated[str, typer.Option(help="Of the engine board: emulator, or a serial port.")] = "emulator",
     limit: Annotated[int | None, typer.Option(help="Only the first so many test inputs.")] = None,
     runs_folder: Runs = None,
     as_json: Json = False,
@@ -188,14 +193,18 @@ def evaluate(
             run,
             engine,
             root=runs_folder,
+            precision=precision,
+            board=board,
+            port=port,
             limit=limit,
             progress=lambda fraction, message: listener({"fraction": fraction, "message": message}),
         )
     count = "" if found.instructions is None else f"\n{found.instructions:,.0f} instructions per inference"
+    engine = found.engine + f" ({found.precision})" * bool(found.precision)
     emit(
         as_json,
         found.to_dict(),
-        f"{found.engine}: {METRICS[found.metric].label} {METRICS[found.metric].text(found.score)} of {found.samples:,} test inputs "
+        f"{engine}: {METRICS[found.metric].label} {METRICS[found.metric].text(found.score)} of {found.samples:,} test inputs "
         f"({found.data_source})\n"
         f"largest difference from {found.reference}: {found.max_difference:.2e} ({found.max_relative_difference:.2e} of the largest output){count}",
     )

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts.words import train_command
 from tbn import jobs, models
+from tbn.export.report import ArenaPart, ExportedLayer, ExportReport
 
 PAGES = ("", "pages/run/train.py", "pages/explore/kernels.py", "pages/explore/memory.py", "pages/deploy/firmware.py")
 Open = Callable[..., AppTest]
@@ -162,15 +163,14 @@ def test_another_task_drops_the_run_of_the_last_one(all_kinds: None, open_page: 
     assert app.selectbox(key="run").value is None and not app.warning and not app.error
 
 
-@pytest.mark.parametrize("run", ["earthcover-unet-4-s0", "beijing-forecaster_mlp-0-s0"])
-def test_memory_serves_runs_of_every_kind_and_firmware_refuses_in_words(
-    all_kinds: None, open_page: Open, run: str
-) -> None:
+def test_memory_serves_runs_of_every_kind_and_firmware_refuses_in_words(all_kinds: None, open_page: Open) -> None:
+    run = "earthcover-unet-4-s0"
     memory = open_page("pages/explore/memory.py", run=run)
     assert memory.subheader[0].value.startswith("Weights of") and "No firmware" in words(memory) and not memory.error
     firmware = open_page("pages/deploy/firmware.py", run=run)
-    assert "mlp runs only" in firmware.info[0].value and not firmware.error
-    assert firmware.selectbox(key="run").options == ["fashion_mnist-mlp-4-s0"]
+    assert "runs only" in firmware.info[0].value and not firmware.error
+    runs = firmware.selectbox(key="run").options
+    assert "fashion_mnist-mlp-4-s0" in runs and "beijing-forecaster_mlp-4-s0" in runs and run not in runs
 
 
 def test_memory_of_the_chosen_run(trained: Path, open_page: Open) -> None:
@@ -398,8 +398,76 @@ def test_a_board_with_no_port_cannot_be_flashed(
 ) -> None:
     monkeypatch.setattr("tbn.boards.ports.list_ports", lambda: ())
     monkeypatch.setattr("tbn.boards.list_ports", lambda: (), raising=False)
-    app = open_page("pages/deploy/firmware.py", board="uno")
-    assert app.button(key="flash").disabled and "Plug the Arduino Uno R3 in" in words(app)
+    app = open_page("pages/deploy/firmware.py", board="esp32dev")
+    assert app.button(key="flash").disabled and "Plug the Espressif ESP32 DevKit in" in words(app)
+
+
+def test_a_board_s_drive_is_a_place_to_flash_to(
+    trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "INFO_UF2.TXT").write_text("UF2 Bootloader\r\nBoard-ID: RPI-RP2\r\n")
+    monkeypatch.setattr("tbn.boards.drives.mounted", lambda: [tmp_path])
+    app = open_page("pages/deploy/firmware.py", board="pico", run="fashion_mnist-mlp-4-s0")
+    app.selectbox(key="port").select(f"drive: {tmp_path}").run()
+    assert "dropped onto the board's USB drive" in words(app)
+    assert f"tbn flash fashion_mnist-mlp-4-s0 --board pico --drive {tmp_path}" in [code.value for code in app.code]
+
+
+@pytest.fixture
+def exported_run(trained: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A run whose C source in integers was generated before."""
+    call = "tbn_integer_outputs(&tbn_1_head, arena->codes, 128, outputs, 10, &scratch);"
+    (tmp_path / "model.c").write_text(f"tbn_status tbn_model_run(int x)\n{{\n    return {call}\n}}\n")
+    layers = (
+        ExportedLayer(
+            "fc1", "integer", 128, 784, 4, 32, True, 3144, {"tile": ("tbn_0_fc1_tile", 3136), "multipliers": ("m", 8)}
+        ),
+    )
+    arena = (ArenaPart("sums of an operation", 0, 128), ArenaPart("fc1", 128, 128))
+    report = ExportReport(
+        tmp_path, "0" * 16, "fashion_mnist", 784, 10, 3144, 256, 32, layers, arena, precision="integer"
+    )
+    monkeypatch.setattr("pages.parts.firmware_panel.exported", lambda *_: report)
+    (trained / "fashion_mnist-mlp-4-s0" / "packed.safetensors").write_bytes(b"")
+    return trained
+
+
+def test_memory_is_predicted_before_anything_is_built(exported_run: Path, open_page: Open) -> None:
+    app = open_page("pages/explore/memory.py", run="fashion_mnist-mlp-4-s0", map_of="nucleo_f411re")
+    assert not app.error, app.error[0].value
+    told = [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert any(
+        text.startswith("Flash and RAM of the firmware for ST Nucleo-F411RE") and "RAM, predicted" in text
+        for text in told
+    )
+    assert any(
+        text.startswith("Plan of the arena of 256 bytes: sums of an operation at 0, fc1 at 128") for text in told
+    )
+    assert "No image of this precision has been built" in words(app)
+
+
+def test_boards_that_a_run_fits_are_listed(exported_run: Path, open_page: Open) -> None:
+    app = open_page("pages/deploy/firmware.py", run="fashion_mnist-mlp-4-s0")
+    table = app.dataframe[0].value.set_index("board")
+    assert table.loc["nucleo_f411re", ""] == "✓ fits" and table.loc["nucleo_f411re", "smallest p"] == "1"
+    assert table.loc["esp32dev", "flash"].startswith("about ")
+
+
+def test_a_prediction_is_asked_for(trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page itself loads no torch: the source is generated by a job."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr("tbn.jobs.start", lambda folder, argv, kind: asked.append([kind, *argv]))
+    monkeypatch.setattr("pages.parts.firmware_panel.exported", lambda *_: None)
+    app = open_page("pages/explore/memory.py", run="fashion_mnist-mlp-4-s0", precision="integer")
+    app.button(key="predict").click().run()
+    run = str(trained / "fashion_mnist-mlp-4-s0")
+    assert asked == [["fit", "fit", run, "--json", "--precision", "integer"]]
+
+
+def test_the_precision_is_part_of_the_command(trained: Path, open_page: Open) -> None:
+    app = open_page("pages/deploy/firmware.py", run="fashion_mnist-mlp-4-s0", precision="float32")
+    command = "tbn flash fashion_mnist-mlp-4-s0 --board nucleo_f411re --port emulator --precision float32"
+    assert command in [code.value for code in app.code]
 
 
 def test_a_missing_package_is_a_sentence(trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
