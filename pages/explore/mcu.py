@@ -21,8 +21,8 @@ FORMATS = {
 }
 FRONT_TEXT = (
     "Integer networks on all 10,000 test images of MNIST, one seed each, choices made looking at them; bytes are those of tiles, multipliers and "
-    "biases. BitNetMCU's numbers are its authors': cycles on a RISC-V with wait states, ours are instructions. Both networks of ours are binary "
-    "(p = 1): at these sizes no tiling beat a narrower network."
+    "biases. BitNetMCU's numbers are its authors'; on the right they are cycles on a RISC-V with wait states, ours are instructions of one "
+    "inference. Both networks of ours are binary (p = 1): at these sizes no tiling beat a narrower network."
 )
 
 st.subheader("One inference", anchor=False)

@@ -30,16 +30,11 @@ def sizes_of(
     task: str, model: str, p: int, least: int, alpha: str, own: tuple[tuple[str, int], ...]
 ) -> dict[str, object]:
     """The network's sizes; no weight is made for it."""
-    import torch
-
-    from tbn.build import build
-    from tbn.size import summary
+    from tbn.sketch import sizes
 
     arguments, shape = shapes_of(task)
     config = RunConfig(task=task, model=model, p=p, min_layer_size=least, alpha=alpha, per_layer=dict(own))
-    with torch.device("meta"):
-        network, _ = build(config, arguments)
-        return summary(network, shape).to_dict()
+    return sizes(config, arguments, shape)
 
 
 def overrides(text: str) -> tuple[tuple[str, int], ...]:

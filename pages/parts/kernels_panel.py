@@ -100,7 +100,8 @@ def compiled() -> None:
     report = json.loads(path.read_text())
     rows = pd.DataFrame(report["rows"])
     targets = " and ".join(sorted(rows.pop("target").unique()))
-    rows["blocks"] = [" x ".join(map(str, blocks)) for blocks in rows["blocks"]]
+    if "blocks" in rows:
+        rows["blocks"] = [" x ".join(map(str, blocks)) for blocks in rows["blocks"]]
     day = str(report["date"])[:10]
     st.markdown(
         f"**Compiled for {targets}** with Triton {report['triton']}, {day}: what the machine code is, not how fast."

@@ -5,6 +5,7 @@ A run's source lies in ``firmware/model/<precision>``: in whole numbers ("intege
 
 import hashlib
 import os
+import threading
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ GENERATORS = {
     FLOAT32: ("export/c_source.py", "export/network.py", "export/templates/model.*.j2"),
 }
 WEIGHTS = ("packed.safetensors", "model.safetensors")
+_ONE = threading.Lock()  # torch.fx traces one model at a time: it patches torch.nn.Module meanwhile
 
 
 def cache_root() -> Path:
@@ -70,10 +72,12 @@ def export_run(
     if precision not in (None, *PRECISIONS):
         raise TBNError(f"unknown precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
     found = run if isinstance(run, runs.Run) else runs.complete(run)
-    if out_dir is None:
-        report = exported(found, precision)
-        if report is not None:
-            return report
+    with _ONE:
+        return (exported(found, precision) if out_dir is None else None) or _generated(found, out_dir, precision)
+
+
+def _generated(found: runs.Run, out_dir: str | Path | None, precision: str | None) -> ExportReport:
+    """The source in this precision, or in the best one."""
     if precision is not None:
         return _export(found, out_dir, precision)
     try:

@@ -3,10 +3,12 @@
 import socket
 import struct
 import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from elftools.elf.elffile import ELFFile
 from flashed_run import Flashed
 from scripts import Script
 
@@ -122,9 +124,12 @@ def test_fault_is_a_closed_line_and_a_word_in_the_log(flashed: Flashed, tmp_path
 
 
 def test_image_for_another_address_is_refused(flashed: Flashed) -> None:
-    image = flashed.report.build.elf.read_bytes().replace(struct.pack("<I", 0x08000000), struct.pack("<I", 0x00010000))
+    image = bytearray(flashed.report.build.elf.read_bytes())
+    elf = ELFFile(BytesIO(image))
+    for number in range(elf.num_segments()):  # the field p_paddr of each
+        struct.pack_into("<I", image, elf["e_phoff"] + number * elf["e_phentsize"] + 12, 0x00010000)
     with pytest.raises(Fault, match="does not lie in the flash"):
-        Machine(NUCLEO, image, Script())
+        Machine(NUCLEO, bytes(image), Script())
 
 
 def test_bad_images_and_boards_are_refused(tmp_path: Path, flashed: Flashed) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,10 @@ def test_the_arena_is_in_bytes(own: Path) -> None:
         )
         stored = json.loads((model_folder(runs.complete(own), precision) / "export.json").read_text())
         assert stored["precision"] == precision
+
+
+def test_threads_of_one_process_export_one_after_the_other(trained: dict[str, Path], tmp_path: Path) -> None:
+    """torch.fx patches torch.nn.Module while it traces: two traces at a time would see each other."""
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(export_run, trained["tiled"], tmp_path / str(number)) for number in range(4)]
+    assert len({report.result().model_hash for report in found}) == 1
