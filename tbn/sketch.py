@@ -9,11 +9,11 @@ import torch
 
 from tbn.build import build
 from tbn.config import RunConfig
-from tbn.size import summary
+from tbn.size import Summary, summary
 
 
-def sizes(config: RunConfig, arguments: Mapping[str, Any], input_shape: Sequence[int]) -> dict[str, Any]:
-    """``Summary.to_dict()`` of the network that ``tbn train`` would start with.
+def sketch(config: RunConfig, arguments: Mapping[str, Any], input_shape: Sequence[int]) -> Summary:
+    """Sizes of the network that ``tbn train`` would start with.
 
     Args:
         config: the run's.
@@ -25,4 +25,4 @@ def sizes(config: RunConfig, arguments: Mapping[str, Any], input_shape: Sequence
     """
     with torch.device("meta"):
         network, _ = build(config, arguments)
-        return summary(network, input_shape).to_dict()
+        return summary(network, input_shape)

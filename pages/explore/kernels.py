@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages.parts import data
+from pages.parts import data, figures
 from pages.parts import kernels_panel as panel
 from tbn import kernel_charts
 
@@ -41,7 +41,7 @@ else:
         p = panel.choose("p", sorted(int(p) for p in rows["p"].dropna().unique()), 4, "p")
         shown = rows[rows["p"].isna() | (rows["p"] == p) | rows["engine"].str.startswith("memory-only")]
     panel.where(record, f"; {shown['timing'].iloc[0]}")
-    panel.draw(kernel_charts.engine_times(record, shown.to_dict("records")), "engines")
+    figures.draw(kernel_charts.engine_times(record, shown.to_dict("records")), "engines")
     st.caption(panel.LAYER_TEXT.format(shown["baseline"].iloc[0]))
     with st.expander(f"All {len(rows)} rows", icon=":material/table:"):
         st.dataframe(
@@ -63,10 +63,10 @@ if networks:
         p = panel.choose("p", sorted(frame["p"].unique().tolist()), 4, "factor")
     shown = frame[(frame["batch"] == batch) & (frame["p"] == p)]
     panel.where(record)
-    panel.draw(kernel_charts.model_ratios(record, shown.to_dict("records")), "networks_ratios")
+    figures.draw(kernel_charts.model_ratios(record, shown.to_dict("records")), "networks_ratios")
     st.caption(panel.NETWORK_TEXT)
     if record.get("where_time_goes"):
-        panel.draw(kernel_charts.where_time_goes(record), "where")
+        figures.draw(kernel_charts.where_time_goes(record), "where")
     with st.expander("Rows, bytes and peak memory", icon=":material/table:"):
         st.dataframe(
             shown,

@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from pages.parts import data, words
+from pages.parts import data, figures, words
 from pages.parts.kernels_panel import choose
-from tbn import charts, front_charts
+from tbn import front_charts
 from tbn.front import frame
 
 COLUMNS = {
@@ -63,7 +63,7 @@ if entries.empty:
     st.info("There are no entries of the front here. This trains them on the full MNIST:", icon=":material/timer_off:")
 else:
     figure = front_charts.fronts(entries, {"nucleo_f411re": "Cortex-M4", "microbit": "Cortex-M0"})
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="fronts")
+    figures.draw(figure, "fronts")
     st.caption(FRONT_TEXT)
     with st.expander("As a table", icon=":material/table:"):
         st.dataframe(entries.drop(columns="instructions"), hide_index=True, alt="The entries of the front")

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from pages.parts import data, firmware_panel, map_panel, words
+from pages.parts import data, figures, firmware_panel, map_panel, words
 from pages.parts.choose import FIRMWARE_MODELS, describe, run_box, usual_run
-from tbn import charts, memory_charts, runs
+from tbn import memory_charts, runs
 from tbn.boards import get_board
 from tbn.boards.fitting import c_name
 
@@ -18,32 +18,17 @@ run = runs.find(row["path"])
 size = (run.result or {})["size"]
 
 st.subheader(f"Weights of {describe(row)}", anchor=False)
-with st.container(horizontal=True):
-    st.metric("fp32", charts.bytes_text(size["fp32_bytes"]), width="content")
-    st.metric(
-        "This run",
-        charts.bytes_text(size["weight_bytes"]),
-        width="content",
-        help=f"{size['weight_bytes']:,} bytes of tiles and alphas",
-    )
-    st.metric("Bits a weight", f"{size['bits_per_weight']:.3g}", width="content")
-    st.metric(
-        "Biases, norms",
-        charts.bytes_text(size["other_bytes"]),
-        width="content",
-        help="float32, counted apart from the weights",
-    )
-st.caption(words.escape(charts.smaller_text(float(size["compression"]))))
+figures.sizes(size, "This run")
 blocks = memory_charts.layer_blocks(size["layers"], str(row["method"]))
 figure = memory_charts.memory_map(blocks)
 st.markdown("**Drawn to one scale**: a block is a layer, in address order. Grey is fp32, orange binary, blue tiled.")
-st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="one_scale")
+figures.draw(figure, "one_scale")
 small = blocks[blocks["storage"] != "fp32"]
 if len(small) and row["method"] != "fp32":
     times = blocks[blocks["storage"] == "fp32"]["bytes"].sum() / small.groupby("storage")["bytes"].sum().max()
     st.markdown(f"**The same bytes, magnified {times:.0f} times**")
     figure = memory_charts.memory_map(small)
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="magnified")
+    figures.draw(figure, "magnified")
 with st.expander("The blocks as a table", icon=":material/table:"):
     st.dataframe(blocks, hide_index=True, alt="Bytes of each layer in each storage")
 

@@ -1,9 +1,11 @@
 """Learn, sizes: bits, bytes and MACs of any network of the registry at any p and lambda, before any training."""
 
+import shlex
+
 import pandas as pd
 import streamlit as st
 
-from pages.parts import names, words
+from pages.parts import figures, names
 from pages.parts.choose import shared_box
 from tbn import boards, charts, memory_charts, models, tasks
 from tbn.config import RunConfig
@@ -30,11 +32,11 @@ def sizes_of(
     task: str, model: str, p: int, least: int, alpha: str, own: tuple[tuple[str, int], ...]
 ) -> dict[str, object]:
     """The network's sizes; no weight is made for it."""
-    from tbn.sketch import sizes
+    from tbn.sketch import sketch
 
     arguments, shape = shapes_of(task)
     config = RunConfig(task=task, model=model, p=p, min_layer_size=least, alpha=alpha, per_layer=dict(own))
-    return sizes(config, arguments, shape)
+    return sketch(config, arguments, shape).to_dict()
 
 
 def overrides(text: str) -> tuple[tuple[str, int], ...]:
@@ -70,38 +72,21 @@ with left, st.container(border=True):
     own = st.text_input(
         "Layers with a factor of their own", key="own", bind="query-params", placeholder="PATTERN=P, PATTERN=P"
     )
-    found = sizes_of(task, model, int(p), least, str(alpha), overrides(own))
-    command = f"tbn summary --model {model} --task {task} --p {p} --min-layer-size {least}"
-    st.code(command, language="bash", wrap_lines=True)
+    factors = overrides(own)
+    found = sizes_of(task, model, int(p), least, str(alpha), factors)
+    command = ["tbn", "summary", "--model", model, "--task", task, "--p", str(p), "--min-layer-size", str(least)]
+    command += ["--alpha", str(alpha)] * (alpha != "tile")
+    command += [word for pattern, factor in factors for word in ("--per-layer", f"{pattern}={factor}")]
+    st.code(shlex.join(command), language="bash", wrap_lines=True)
 
 with right:
-    with st.container(horizontal=True):
-        st.metric("fp32", charts.bytes_text(found["fp32_bytes"]), width="content")
-        st.metric(
-            "Tiles and alphas",
-            charts.bytes_text(found["weight_bytes"]),
-            width="content",
-            help=f"{found['weight_bytes']:,} bytes",
-        )
-        st.metric("Bits a weight", f"{found['bits_per_weight']:.3g}", width="content")
-        st.metric(
-            "Biases, norms", charts.bytes_text(found["other_bytes"]), width="content", help="float32, counted apart"
-        )
-        if found["macs_computed"]:
-            dense, computed = found["macs_dense"], found["macs_computed"]
-            st.metric(
-                "Multiply-adds",
-                f"{dense / computed:.2f}x fewer",
-                width="content",
-                help=f"{computed:,} of {dense:,} for one input",
-            )
-    st.caption(words.escape(charts.smaller_text(float(found["compression"]))))
+    figures.sizes(found, "Tiles and alphas", multiplications=True)
     layers = found["layers"]
     blocks = memory_charts.layer_blocks(layers, charts.method_of(int(p)))
     if charts.method_of(int(p)) != "fp32":
         blocks = blocks[blocks["storage"] != "fp32"]
     figure = memory_charts.memory_map(blocks)
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="blocks")
+    figures.draw(figure, "blocks")
     table = pd.DataFrame(layers).rename(columns=COLUMNS)[list(COLUMNS.values())]
     table["shape"] = ["x".join(map(str, shape)) for shape in table["shape"]]
     with st.expander(f"All {len(table)} layers", icon=":material/table:", expanded=len(table) <= 8):

@@ -2,13 +2,8 @@
 
 import streamlit as st
 
-from tbn import charts, learn_charts, toy
-
-
-def draw(figure: "charts.go.Figure", key: str) -> None:
-    """A figure with its words."""
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displayModeBar": False}, key=key)
-
+from pages.parts import figures
+from tbn import learn_charts, toy
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     p = st.select_slider("Tiling factor p", [1, 2, 4, 8, 16], 4, key="p", bind="query-params", width=200)
@@ -27,7 +22,7 @@ with left:
     st.latex(
         r"b = \operatorname{sign}\Big(w + \sum_{\text{other blocks}}\Big), \qquad \frac{\partial L}{\partial w} := \frac{\partial L}{\partial b}"
     )
-    draw(learn_charts.forward_figure(toy.straight_through(p, rest, gradient), gradient), "curves")
+    figures.draw(learn_charts.forward_figure(toy.straight_through(p, rest, gradient), gradient), "curves", bar=False)
     st.caption("Both curves are drawn by calling `tbn.tiling.binary_weight` and autograd. Nothing is clipped.")
 with right:
     st.markdown(
@@ -46,7 +41,7 @@ with right:
             format_func=lambda b: f"{b:+d}",
         )
     latent, binary = toy.inertia(p, rest, float(target or 1), lr, 40)
-    draw(learn_charts.inertia_figure(latent, binary), "inertia")
+    figures.draw(learn_charts.inertia_figure(latent, binary), "inertia", bar=False)
     st.caption(
         "A small learning rate flips few bits and late; a large one flips them to and fro. That is why learning rates of binary networks are judged "
         "by the flip ratio, which every run records."

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from tbn import charts, learn_charts, toy
+from pages.parts import figures
+from tbn import learn_charts, toy
 from tbn.tiling import AlphaPer
 
 PER: dict[str, AlphaPer] = {"one a tile": "tile", "one a layer": "layer"}
@@ -11,11 +12,6 @@ PER: dict[str, AlphaPer] = {"one a tile": "tile", "one a layer": "layer"}
 def step(count: int) -> None:
     """Callback of the buttons: so many more steps, or back to the start."""
     st.session_state["steps"] = min(toy.MOST_STEPS, st.session_state["steps"] + count) if count else 0
-
-
-def draw(figure: "charts.go.Figure", key: str) -> None:
-    """A figure with its words."""
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displayModeBar": False}, key=key)
 
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -42,21 +38,21 @@ now, q = states[-1], rows * columns // p
 left, middle, right = st.columns([3, 4, 3], gap="large")
 with left:
     st.markdown(f"**1 · Latent weights W**, {rows} x {columns}, cut row by row into p = {p} blocks of q = {q}")
-    draw(learn_charts.latent_figure(now), "latent")
+    figures.draw(learn_charts.latent_figure(now), "latent", bar=False)
     st.caption(
         "Trained as usual, forgotten afterwards. Blue is above zero, amber below; point at a cell for its numbers."
     )
 with middle:
     st.markdown("**2 · Add the blocks up, keep the sign**")
     st.latex(r"t_j = \operatorname{sign}\Big(\sum_{i=0}^{p-1} X_{ij}\Big)")
-    draw(learn_charts.fold_figure(now), "fold")
+    figures.draw(learn_charts.fold_figure(now), "fold", bar=False)
     st.caption(
         f"Rings: {now.disagrees.mean():.0%} of the weights are of another sign than the tile; the last step flipped {now.flipped.sum()} of {q} bits."
     )
 with right:
     st.markdown("**3 · Lay the tile back**, scaled")
     st.latex(r"\hat W = \alpha_i\, t, \qquad \alpha_i = \operatorname{mean}|A_i|")
-    draw(learn_charts.tiled_figure(now), "tiled")
+    figures.draw(learn_charts.tiled_figure(now), "tiled", bar=False)
     count = 32 * len(now.alphas)
     st.caption(
         f"Stored: {q} bits of tile and {count} of alphas instead of {32 * rows * columns} bits. {now.distinct_rows} of {rows} rows have signs of "
@@ -67,7 +63,7 @@ st.markdown(
     "The target is a random matrix. Each step is the gradient of the squared distance, passed **straight through** the signs to W. p places of W "
     "vote on one bit, so a larger p fits the target less well, and bits keep flipping where the votes are even."
 )
-draw(learn_charts.progress_figure(states), "progress")
+figures.draw(learn_charts.progress_figure(states), "progress", bar=False)
 st.page_link("pages/learn/straight_through.py", label="How a gradient passes a sign", icon=":material/arrow_forward:")
 code = f"from tbn import toy\n\nstates = toy.play({rows}, {columns}, p={p}, per={PER[str(alpha)]!r}, seed={seed}, steps={steps}, lr={lr})\n"
 st.code(code + "print(states[-1].tile, states[-1].alphas)", language="python")

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import data, words
-from tbn import charts, kernel_charts
+from tbn import kernel_charts
 
 ROW = (
     "engine",
@@ -80,11 +80,6 @@ def where(record: dict[str, Any], more: str = "") -> None:
     st.caption(words.escape(kernel_charts.source(record) + more))
 
 
-def draw(figure: Any, key: str) -> None:
-    """A chart with its words."""
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key=key)
-
-
 def missing(record: dict[str, Any], command: str) -> None:
     """What a record has not, and how it was made."""
     with st.expander(f"Not measured here: {len(record['not_measured'])}", icon=":material/timer_off:"):
@@ -100,8 +95,7 @@ def compiled() -> None:
     report = json.loads(path.read_text())
     rows = pd.DataFrame(report["rows"])
     targets = " and ".join(sorted(rows.pop("target").unique()))
-    if "blocks" in rows:
-        rows["blocks"] = [" x ".join(map(str, blocks)) for blocks in rows["blocks"]]
+    rows["blocks"] = [" x ".join(map(str, blocks)) for blocks in rows["blocks"]]
     day = str(report["date"])[:10]
     st.markdown(
         f"**Compiled for {targets}** with Triton {report['triton']}, {day}: what the machine code is, not how fast."

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tbn import charts, memory_charts, runs
+from pages.parts import figures
+from tbn import memory_charts, runs
 from tbn.boards import Board, list_boards
 from tbn.errors import TBNError
 from tbn.export.report import ExportReport
@@ -31,7 +32,7 @@ def draw_map(report: ExportReport, board: Board, built: dict[str, Any] | None, m
     figure = memory_charts.memory_map(
         blocks, f"Bytes on {board.title}", f"Flash and RAM of the firmware for {board.title}"
     )
-    st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="firmware")
+    figures.draw(figure, "firmware")
     st.caption(
         _told(
             report,
@@ -55,7 +56,7 @@ def draw_map(report: ExportReport, board: Board, built: dict[str, Any] | None, m
     )
     with st.expander("The arena's plan", icon=":material/view_timeline:", expanded=len(parts) < 12):
         figure = memory_charts.arena_plan(parts)
-        st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displaylogo": False}, key="arena")
+        figures.draw(figure, "arena")
         st.caption(
             "One stretch of RAM for all tensors. Those that overlap live at different times, or one is written over the other."
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from pages.parts import signals_panel, words
+from pages.parts import figures, signals_panel, words
 from pages.parts.choose import FIRMWARE_MODELS, describe
 from tbn import charts, runs, training_charts
 from tbn.scores import METRICS
@@ -117,4 +117,4 @@ def draw_curves(metrics: pd.DataFrame, metric: str, method: str) -> None:
         return
     for what in (metric, "mae" if metric == "mse" else "loss"):  # of a forecast the loss is the metric itself
         figure = training_charts.curves(metrics, what, method)
-        st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displayModeBar": False}, key=f"curve_{what}")
+        figures.draw(figure, f"curve_{what}", bar=False)

@@ -5,7 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from tbn import charts, training_charts
+from pages.parts import figures
+from tbn import training_charts
 
 HELWEGEN = "[Helwegen et al. 2019](https://arxiv.org/abs/1906.02107)"
 FLIPS = (
@@ -36,7 +37,7 @@ def draw(signals: Sequence[Mapping[str, Any]], methods: Mapping[str, str]) -> No
                               ("alphas", training_charts.alphas, ALPHAS)):  # fmt: skip
         st.markdown(text)
         figure = chart(signals, tiled)
-        st.plotly_chart(figure, alt=charts.alt_text(figure), config={"displayModeBar": False}, key=f"signals_{name}")
+        figures.draw(figure, f"signals_{name}", bar=False)
     if len(tiled) > training_charts.NAMED_LAYERS:
         st.caption("Later layers are fainter; hover over a line for its layer. Blue is tiled, orange binary.")
     else:

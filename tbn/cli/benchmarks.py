@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tbn.cli.common import Json
 from tbn.errors import TBNError
 
 app = typer.Typer()
@@ -25,7 +26,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Under a minute: few cases; saved only with --out.")] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: torch's choice).", min=1)] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save (default: kernels/results).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Time what this project computes beside what people would use instead."""
     if what is not None and what not in WHAT:

@@ -219,28 +219,31 @@ def summary(
     ] = None,
     p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary, 0 = full precision.")] = "4",
     min_layer_size: Annotated[int | None, typer.Option(help="Lambda.")] = None,
+    alpha: Annotated[str, typer.Option(help="One scale per tile or per layer.")] = "tile",
+    per_layer: Annotated[list[str] | None, typer.Option(help="PATTERN=P; may be given again.")] = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
     """Sizes by layer: bits, bit-width, bytes, MACs."""
     from tbn import models, runs, tasks
     from tbn import size as sizes
-    from tbn.build import build
     from tbn.config import RunConfig
     from tbn.restore import deployed_model, task_of
+    from tbn.sketch import sketch
 
     if (run is None) == (model is None):
         raise TBNError("summary takes a run or --model", "e.g. tbn summary --model mlp --p 4")
     if run is not None:
         found = runs.complete(run, runs_folder)
-        network, shape = deployed_model(found), task_of(found).input_shape
+        table = sizes.summary(deployed_model(found), task_of(found).input_shape)
     else:
         kind = models.kind_of(str(model))
         task = task or next(name for name in tasks.names() if tasks.kind_of(name) == kind)
         data = tasks.create(task)
-        config = RunConfig(task=task, model=str(model), p=_whole("p", p), min_layer_size=min_layer_size)
-        (network, _), shape = build(config, data.model_arguments), data.input_shape
-    table = sizes.summary(network, shape)
+        config = RunConfig(
+            task=task, model=str(model), p=_whole("p", p), min_layer_size=min_layer_size, alpha=alpha, per_layer=_pairs(per_layer or [])
+        )  # fmt: skip
+        table = sketch(config, data.model_arguments, data.input_shape)
     emit(as_json, table.to_dict(), str(table))
 
 

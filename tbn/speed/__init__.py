@@ -24,9 +24,9 @@ from kernels.bench.engine import Unavailable, first_line
 
 FACTORS = (4, 8)
 BATCHES = (1, 16, 64)
-LONGEST_MS = 2000.0  # a call of the fastest dense engine, judged by the batch before; beyond that a batch is left out
+LONGEST_MS = 1500.0  # a call of the fastest dense engine, judged by the batch before; beyond that a batch is left out
 TOLERANCE = 1e-4  # largest error over the largest output: float32 through a whole network
-BUDGET_SECONDS = {False: 700.0, True: 45.0}
+BUDGET_SECONDS = {False: 560.0, True: 45.0}
 CASE_SECONDS = {False: 5.0, True: 1.5}
 PROFILED = ("resnet18", "vit")
 

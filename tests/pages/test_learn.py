@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,12 @@ def test_sizes_are_those_of_the_command(folder: Path, open_page: Open, capsys: p
     assert list(app.dataframe[0].value["bytes"]) == [layer["bytes"] for layer in told["layers"]]
     app.text_input(key="own").set_value("fc1=16").run()
     assert list(app.dataframe[0].value["p"]) == [16, 1]
+    app.segmented_control(key="alpha").set_value("layer").run()
+    with pytest.raises(SystemExit):
+        main([*shlex.split(app.code[0].value)[1:], "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [(layer["p"], layer["alpha_bits"]) for layer in told["layers"]] == [(16, 32), (1, 32)]
+    assert list(app.dataframe[0].value["bits"]) == [layer["weight_bits"] for layer in told["layers"]]
     app.text_input(key="own").set_value("fc1").run()
     assert "write PATTERN=P" in app.error[0].value
 

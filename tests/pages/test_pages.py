@@ -315,7 +315,7 @@ def test_kernels_say_what_was_not_measured(
     networks = {"kind": "models", "rows": [whole], "not_measured": [], "models": {"mlp p=4": {"limit": 3.8}}}
     (tmp_path / "models.json").write_text(json.dumps(record | networks))
     assert [box.value for box in open_page("pages/explore/kernels.py").subheader] == ["One layer", "Whole networks"]
-    row = {"kernel": "linear", "target": "sm_90a", "spills": 0}
+    row = {"kernel": "linear", "blocks": [64, 16, 4, 3, 1], "target": "sm_90a", "spills": 0}
     report = {"triton": "3", "date": "2026-11-23", "rows": [row]}
     (tmp_path / "sm90-compile.json").write_text(json.dumps(report))
     app = open_page("pages/explore/kernels.py", device="GPU (CUDA)")
