@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from itertools import product
 from statistics import median
 from typing import Any
 
@@ -24,7 +23,7 @@ from kernels.bench.engine import Unavailable, first_line
 
 FACTORS = (4, 8)
 BATCHES = (1, 16, 64)
-LONGEST_MS = 1500.0  # a call of the fastest dense engine, judged by the batch before; beyond that a batch is left out
+LONGEST_MS = 1000.0  # a call of the fastest dense engine, judged by the batch before; beyond that a batch is left out
 TOLERANCE = 1e-4  # largest error over the largest output: float32 through a whole network
 BUDGET_SECONDS = {False: 560.0, True: 45.0}
 CASE_SECONDS = {False: 5.0, True: 1.5}
@@ -58,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(models: Sequence[str], factors: Sequence[int], batches: Sequence[int], quick: bool, record: records.Record, save: records.Save,
             say: Callable[[str], None]) -> None:  # fmt: skip
     """Fill the record, and save it after each network."""
-    from tbn.speed import engines, networks, peak
+    from tbn.speed import engines, networks
 
     deadline = sampling.Deadline(BUDGET_SECONDS[quick])
     record["models"], record["where_time_goes"] = {}, []
@@ -74,7 +73,7 @@ def measure(models: Sequence[str], factors: Sequence[int], batches: Sequence[int
         for p, network in found[name].items():
             record["models"][f"{name} p={p}"] = facts(network)
     longest = dict.fromkeys(models, 0.0)
-    for batch, name in product(batches, models):
+    for batch, name in ((batch, name) for batch in batches for name in sorted(models, key=longest.__getitem__)):
         if longest[name] * batch > LONGEST_MS:
             record["not_measured"].append(f"{name} batch {batch}: a call takes longer than {LONGEST_MS / 1e3:g} s")
             continue
@@ -86,21 +85,24 @@ def measure(models: Sequence[str], factors: Sequence[int], batches: Sequence[int
         for row in rows:
             row["limit"] = record["models"][f"{name} p={row['p']}"]["limit"]
         longest[name] = rows[0]["baseline_ms"] / batch
-        record["rows"] += rows
+        record["rows"] = sorted([*record["rows"], *rows], key=lambda row: (row["batch"], models.index(row["model"])))
         record["not_measured"] += [why for why in reasons if why not in record["not_measured"]]
+        if batch == batches[0]:
+            inspect(found[name][factors[0]], batch, record, say)
         save()
-    for name in sorted(models, key=lambda name: name not in PROFILED):
-        if name in PROFILED and engines.why_missing("ONNX Runtime") is None:
-            say(f"{name}: where the time goes")
-            record["where_time_goes"].append(where_of(found[name][factors[0]], batches[0]))
-        if deadline.passed() and name not in PROFILED:
-            record["not_measured"].append(f"{name}, peak memory: no time was left")
-            continue
-        say(f"{name}: peak memory")
-        if (peaks := peak.peaks(found[name][factors[0]], 1)) is None:
-            record["not_measured"].append(f"{name}, peak memory: this system has no /proc")
-        record["models"][f"{name} p={factors[0]}"]["peak_bytes"] = peaks
-        save()
+
+
+def inspect(network: Any, batch: int, record: records.Record, say: Callable[[str], None]) -> None:
+    """Put where the network's time goes, of those that are profiled, and its peak memory into the record."""
+    from tbn.speed import engines, peak
+
+    if network.name in PROFILED and engines.why_missing("ONNX Runtime") is None:
+        say(f"{network.name}: where the time goes")
+        record["where_time_goes"].append(where_of(network, batch))
+    say(f"{network.name}: peak memory")
+    if (peaks := peak.peaks(network, 1)) is None:
+        record["not_measured"].append(f"{network.name}, peak memory: this system has no /proc")
+    record["models"][f"{network.name} p={network.p}"]["peak_bytes"] = peaks
 
 
 def facts(network: Any) -> dict[str, Any]:
