@@ -8,13 +8,14 @@ READY   = $(VENV)/.ready
 # TORCH=cpu takes PyTorch's CPU build (about 5 GB less on Linux)
 TORCH_CPU_INDEX = https://download.pytorch.org/whl/cpu
 
-.PHONY: help env app test test-slow lint format bench zoo clean
+.PHONY: help env app test test-slow lint format bench zoo zoo-check clean
 
 help:
 	@echo "make app      environment, then the explorer on http://127.0.0.1:$(PORT)"
 	@echo "make test     environment, then the tests          make test-slow   the long ones too"
 	@echo "make lint     ruff and mypy                         make format      ruff's formatter"
 	@echo "make bench    time this machine's kernels           make zoo         train the zoo's missing entries"
+	@echo "make zoo-check  train two of its entries again, drawn by chance, and compare"
 	@echo "make env      the environment in $(VENV)             make clean       remove it"
 
 env: $(READY)
@@ -54,6 +55,9 @@ bench: $(READY)
 
 zoo: $(READY)
 	$(PY) -m tbn zoo build --jobs $$(nproc)
+
+zoo-check: $(READY)
+	$(PY) -m tbn.zoo.check
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -3,20 +3,29 @@
 import logging
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from pages.parts import live, words
-from pages.parts.contents import ICON, PAGES
+from pages.parts import access, figures, hide, live, tour, words
+from pages.parts.contents import FIRST, ICON, PAGES, SECTIONS
 
 if __name__ == "__main__":  # a visitor's run of this script
     st.set_page_config(page_title="TBN Explorer", page_icon=ICON, layout="wide")
-    pages = [
-        st.Page(path, title=t, icon=i, help=h, default=path == next(iter(PAGES))) for path, (t, i, h) in PAGES.items()
-    ]
-    page = st.navigation(pages, position="top")
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    access.check()
+    sections = {
+        section: [st.Page(path, title=t, icon=i, help=h, default=path == FIRST) for path, (t, i, h) in pages.items()]
+        for section, pages in SECTIONS.items()
+    }
+    page = st.navigation(sections, position="top")
+    hide.apply()
+    figures.style()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="head"):
         st.title(page.title, anchor=False, width="content")
         live.strip()
+        with st.container(horizontal=True, width="content", vertical_alignment="center"):
+            tour.link()
+            words.place_for_code()
     st.caption(page.help)
+    tour.draw()
     with words.errors_as_sentences():
         page.run()
 else:  # the server, which loads this file once before the first visitor
@@ -26,4 +35,4 @@ else:  # the server, which loads this file once before the first visitor
     warnings.disabled = True
     st.navigation([st.Page(path) for path in PAGES])
     warnings.disabled = False
-    app = st.App(__file__)
+    app = st.App(__file__, middleware=[Middleware(access.Guard)])

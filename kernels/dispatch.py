@@ -3,7 +3,7 @@
 ``prepare`` holds what the engine multiplies with, for one dtype; each engine expands what it needs at its first call (torch: the distinct
 rows; Triton and C: a re-ordered copy of the bits). ``linear`` and ``conv`` do the work: one product z with the R distinct rows, then one pass that
 writes the g copies, ``out[c*R + r] = activation(alpha[c] * gain[c*R + r] * z[r] + bias[c*R + r])``. ``transposed_linear`` has its copies on the
-inputs: they are added up first.
+inputs: they are added up first. Layers whose blocks lie in another order than "rows" come here by way of ``kernels.ordered``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ from torch.nn import functional as F
 
 from kernels.layout import TileGeometry, Window, unpack_bits
 from kernels.reference import dense_weight
+
+if TYPE_CHECKING:
+    from kernels.ordered import Ordered
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +52,8 @@ class Prepared:
 
     @property
     def share(self) -> bool:
-        """Whether equal rows see equal inputs; in a grouped convolution they do not."""
-        return self.window is None or self.window.groups == 1
+        """Whether equal rows see equal inputs; in a grouped convolution they do not, unless the rows are the inputs."""
+        return self.window is None or self.window.groups == 1 or self.geometry.order == "inputs"
 
     @cached_property
     def computed_rows(self) -> int:
@@ -109,8 +113,21 @@ class Prepared:
                 else None
             )
 
+    @cached_property
+    def ordered(self) -> Ordered:
+        """What stands for a layer whose blocks lie in another order than "rows"."""
+        from kernels.ordered import Ordered
+
+        with torch.inference_mode(False), torch.no_grad():
+            return Ordered.of(self)
+
     def expanded(self) -> Prepared:
         """Itself, with all that its engines may ask for already expanded: a compiled graph is not to do that."""
+        if self.geometry.order != "rows":
+            from kernels import ordered
+
+            ordered.expand(self.ordered)
+            return self
         if self.tile.is_cuda and _has_triton() and self.gpu_rows:
             self.planes  # noqa: B018
             return self
@@ -199,8 +216,11 @@ def prepare(
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation={activation!r} is not known here; use one of {', '.join(ACTIVATIONS)}")
-    if gain is not None and gain.shape != (geometry.rows,):
-        raise ValueError(f"gain has shape {tuple(gain.shape)}; it needs one factor for each of {geometry.rows} outputs")
+    outputs = geometry.rows
+    if geometry.order == "inputs":
+        outputs = geometry.row_length // (1 if window is None else math.prod(window.kernel))
+    if gain is not None and gain.shape != (outputs,):
+        raise ValueError(f"gain has shape {tuple(gain.shape)}; it needs one factor for each of {outputs} outputs")
     return Prepared(tile, alphas, geometry, dtype, window, gain, activation)
 
 
@@ -257,6 +277,10 @@ def linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., rows) in the dtype of ``x``.
     """
+    if layer.geometry.order != "rows":
+        from kernels import ordered
+
+        return ordered.linear(x, layer.ordered, bias)
     if uses_triton(x) and layer.gpu_rows:
         from kernels import triton_linear
 
@@ -305,6 +329,10 @@ def transposed_linear(x: Tensor, layer: Prepared, bias: Tensor | None = None) ->
     Returns:
         (..., row_length) in the dtype of ``x``.
     """
+    if layer.geometry.order != "rows":
+        from kernels import ordered
+
+        return ordered.transposed_linear(x, layer.ordered, bias)
     return F.linear(x if layer.dense else fold(x, layer), layer.weight.T, bias)
 
 
@@ -322,6 +350,10 @@ def conv(x: Tensor, layer: Prepared, bias: Tensor | None = None) -> Tensor:
         (batch, rows, *space) or (rows, *space) in the dtype of ``x``.
     """
     assert layer.window is not None
+    if layer.geometry.order != "rows":
+        from kernels import ordered
+
+        return ordered.conv(x, layer.ordered, bias)
     if uses_triton(x) and layer.gpu_rows:
         from kernels import triton_conv
 

@@ -7,6 +7,7 @@ Geometry: a layer of ``rows`` x ``row_length`` weights, flattened row-major, is 
 signs. With ``g = gcd(rows, p)`` the first ``R = rows / g`` rows hold ``p / g`` whole tiles, and the other rows are exact copies of them up
 to the alphas. So R rows are computed and written g times (Tiled Bit Networks, arXiv 2407.12075, equation of the forward pass;
 the reuse of the products is this project's consequence of it). Rows are outputs; in a weight that lies (inputs, outputs) they are inputs.
+Other orders of the blocks are told in ``kernels.orders``: in "inputs" the rows are inputs, too, "rolled" has no two equal rows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from kernels.orders import Order
 
 
 def packed_length(count: int) -> int:
@@ -66,6 +69,10 @@ def unpack_bits(packed: Tensor, count: int, dtype: torch.dtype = torch.float32) 
 class TileGeometry:
     """How p copies of one tile cover a (rows, row_length) weight.
 
+    Attributes:
+        rows: of the weight as its blocks lie: outputs, or inputs in the order "inputs".
+        order: where the blocks lie (``kernels.orders``).
+
     Raises:
         ValueError: p does not divide the number of weights.
     """
@@ -73,6 +80,7 @@ class TileGeometry:
     rows: int
     row_length: int
     p: int
+    order: Order = "rows"
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.row_length < 1 or self.p < 1 or self.rows * self.row_length % self.p:
@@ -90,8 +98,8 @@ class TileGeometry:
 
     @property
     def copies(self) -> int:
-        """g = gcd(rows, p): how often each distinct row is repeated."""
-        return math.gcd(self.rows, self.p)
+        """g = gcd(rows, p): how often each distinct row is repeated; in the order "rolled" once."""
+        return 1 if self.order == "rolled" else math.gcd(self.rows, self.p)
 
     @property
     def distinct_rows(self) -> int:
@@ -119,6 +127,12 @@ class TileGeometry:
                 found.append((row, start - row * self.row_length, stop - row * self.row_length, tile))
                 start = stop
         return tuple(found)
+
+
+def geometry_of(shape: Sequence[int], p: int, order: Order = "rows") -> TileGeometry:
+    """The geometry of a weight (m, n) or (m, channels, *kernel)."""
+    rows = shape[1] if order == "inputs" else shape[0]
+    return TileGeometry(rows, math.prod(shape) // rows, p, order)
 
 
 @dataclass(frozen=True)

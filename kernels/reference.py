@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kernels.layout import TileGeometry, unpack_bits
+from kernels.orders import from_blocks
 
 
 def dense_weight(tile: Tensor, alphas: Tensor, geometry: TileGeometry) -> Tensor:
@@ -21,7 +22,8 @@ def dense_weight(tile: Tensor, alphas: Tensor, geometry: TileGeometry) -> Tensor
     """
     signs = unpack_bits(tile, geometry.tile_length)
     blocks = signs.expand(geometry.p, -1) * alphas.float().reshape(-1, 1)
-    return blocks.reshape(geometry.rows, geometry.row_length)
+    order = "rows" if geometry.order == "inputs" else geometry.order  # its rows are the inputs
+    return from_blocks(blocks, (geometry.rows, geometry.row_length), order)
 
 
 def tiled_linear(x: Tensor, tile: Tensor, alphas: Tensor, geometry: TileGeometry, bias: Tensor | None = None) -> Tensor:

@@ -1,8 +1,8 @@
 """A packed model as one .safetensors file: tensors, and in the header everything needed to read them. No pickle anywhere.
 
 Header: ``format`` "tbn", ``format_version``, ``sha256`` over tensors and description, and ``model``, a JSON text with the packed layers (name,
-weight shape, p, alphas, bias, and ``transposed`` where the shape is (inputs, outputs)), tied names and, for a registry model, its name and arguments;
-after quantisation-aware training also ``ranges``, those of its integer tensors (``tbn.integer``).
+weight shape, p, alphas, bias, order of the blocks, and ``transposed`` where the shape is (inputs, outputs)), tied names and, for a registry model,
+its name and arguments; after quantisation-aware training also ``ranges``, those of its integer tensors (``tbn.integer``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 import tbn.models
+from kernels.orders import ORDERS
 from tbn.errors import TBNError
 from tbn.files import write_bytes
 from tbn.layers import TiledLayer, is_layer, is_transposed
@@ -74,7 +75,7 @@ def save(packed: nn.Module, path: str | Path) -> None:
             "p": module.p,
             "alphas": module.alphas.numel(),
             "bias": module.bias is not None,
-            "order": "rows",
+            "order": module.order,
             **({"transposed": True} if module.transposed else {}),
         }
         for name, module in packed.named_modules(remove_duplicate=False)
@@ -147,7 +148,7 @@ def load(path: str | Path, into: nn.Module | None = None) -> nn.Module:
                 "load it into the architecture that it was saved from",
             )
         parent, _, child = name.rpartition(".")
-        twin = twins.setdefault(id(target), packed_like(target, spec["p"], spec["alphas"]))
+        twin = twins.setdefault(id(target), packed_like(target, spec["p"], spec["alphas"], spec["order"]))
         swaps.append((modules[parent], child, twin))
     packed_names = set(description["layers"])
     rest = {name: tensor for name, tensor in into.state_dict().items() if name.rpartition(".")[0] not in packed_names}
@@ -224,9 +225,9 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
                     f"{tile.dtype} and its alphas are {tuple(alphas.shape)}",
                     again,
                 )
-            if spec["order"] != "rows":
+            if spec["order"] not in ORDERS:
                 raise TBNError(
-                    f"{path} lays the tiles of {name!r} in order {spec['order']!r}, this tbn knows 'rows'",
+                    f"{path} lays the tiles of {name!r} in order {spec['order']!r}, this tbn knows {', '.join(ORDERS)}",
                     "upgrade tbn",
                 )
     except (KeyError, TypeError, ValueError) as error:

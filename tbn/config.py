@@ -17,7 +17,18 @@ from tbn.errors import TBNError
 from tbn.recipes import min_layer_size, recipe
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true")
-TILING = ("p", "min_layer_size", "alpha", "alpha_source", "alpha_init", "exclude", "per_layer")
+TILING = (
+    "p",
+    "min_layer_size",
+    "alpha",
+    "alpha_source",
+    "alpha_init",
+    "exclude",
+    "per_layer",
+    "order",
+    "estimator",
+    "standardise",
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +38,13 @@ class RunConfig:
     Attributes:
         task, model: names of the registries; ``task_args`` and ``model_args`` go to them.
         p: tiling factor; 0 trains full precision (fp32), 1 the binary-weight network.
-        min_layer_size, alpha, alpha_source, alpha_init, exclude, per_layer: as in ``TilingConfig``.
+        min_layer_size, alpha, alpha_source, alpha_init, exclude, per_layer, order, estimator, standardise: as in ``TilingConfig``.
         recipe: name of the hyper-parameters; epochs, batch_size, lr, label_smoothing and augment override it.
         batch_size: samples of one optimiser step, over all devices and ``accumulate`` parts.
         accumulate: parts that a device computes its share of a batch in, one after the other.
         ema: decay of an exponential moving average of the weights, which then is the model that is tested and kept; 0 is off.
+        progressive: share of the epochs over which p is raised, from 1 in steps (p = 8: 1, 2, 4, 8); 0 trains with p from the start.
+        norm_batches: so many training batches re-estimate the statistics of the BatchNorms behind the last epoch; 0 keeps the running ones.
         warm_start: run (id or folder) or .safetensors file whose weights the network starts from; dense weights become the latent ones.
         teacher: run (id or folder) whose outputs are learned beside the targets, with weight ``distillation`` at ``temperature``.
         data: "auto", "full" or "embedded" (see ``tbn.tasks.create``); ``data_root`` is the folder of full sets.
@@ -58,6 +71,11 @@ class RunConfig:
     augment: str | None = None
     accumulate: int = 1
     ema: float = 0.0
+    order: str = "rows"
+    estimator: str = "identity"
+    standardise: bool = False
+    progressive: float = 0.0
+    norm_batches: int = 0
     warm_start: str | None = None
     teacher: str | None = None
     distillation: float = 0.5
@@ -84,8 +102,8 @@ class RunConfig:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         object.__setattr__(self, "exclude", tuple(self.exclude))
-        counts = (("epochs", 1), ("batch_size", 1), ("seed", 0), ("accumulate", 1), ("devices", 1), ("nodes", 1))
-        for name, least in counts:
+        counts = {"epochs": 1, "batch_size": 1, "seed": 0, "accumulate": 1, "devices": 1, "nodes": 1, "norm_batches": 0}
+        for name, least in counts.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise TBNError(
@@ -93,10 +111,11 @@ class RunConfig:
                 )
         if not isinstance(self.lr, int | float) or not 0 < self.lr < math.inf:
             raise TBNError(f"lr={self.lr!r} is not a positive number", f"the recipe's is {defaults.lr}")
-        for name, low, high in (("label_smoothing", 0.0, 0.999), ("ema", 0.0, 0.99999), ("distillation", 0.0, 1.0)):
+        limits = (("label_smoothing", 0.999), ("ema", 0.99999), ("distillation", 1.0), ("progressive", 0.9))
+        for name, high in limits:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise TBNError(f"{name}={value!r} is not a number from {low:g} to {high:g}", f"use e.g. {name}=0.1")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+                raise TBNError(f"{name}={value!r} is not a number from 0 to {high:g}", f"use e.g. {name}=0.1")
         if not isinstance(self.temperature, int | float) or not 0 < self.temperature < math.inf:
             raise TBNError(f"temperature={self.temperature!r} is not a positive number", "use temperature=2")
         if self.p != 0 or isinstance(self.p, bool):

@@ -16,11 +16,22 @@ from fnmatch import fnmatchcase
 from math import gcd
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from kernels.orders import ORDERS, Order
 from tbn.errors import TBNError
-from tbn.layers import ALPHA_INITS, AlphaInit, AlphaSource, TiledLayer, is_layer, is_transposed, tiled_from
+from tbn.estimators import ESTIMATORS, Estimator
+from tbn.layers import (
+    ALPHA_INITS,
+    ALPHA_SOURCES,
+    AlphaInit,
+    AlphaSource,
+    TiledLayer,
+    is_layer,
+    is_transposed,
+    tiled_from,
+)
 from tbn.obstacles import obstacles, other_weights
 from tbn.packed import packed_from
 from tbn.tiling import AlphaPer, nearest_factors
@@ -36,12 +47,16 @@ class TilingConfig:
         p: tiling factor, a whole number of at least 1; 1 makes a binary-weight network (BWNN).
         min_layer_size: lambda; layers with fewer weights are binary.
         alpha: one scale per "tile" or one per "layer".
-        alpha_source: scales from a "separate" trainable tensor (W+A, the default) or from the "latent" weights (W).
+        alpha_source: scales from a "separate" trainable tensor (W+A, the default), from the "latent" weights (W), or "learned" themselves, one
+            number each.
         alpha_init: how the separate tensor A starts: "default" (torch's own of the layer), "kaiming_normal" (the paper's ResNets) or
             "weight" (a copy of W: the warm start of a trained model).
         exclude: name patterns (as in a shell) of layers that keep full precision.
         per_layer: name pattern -> tiling factor, over ``p`` and ``min_layer_size``; the last matching pattern counts.
-        order: how blocks lie in the weight; "rows" is the paper's row-major order.
+        order: how blocks lie in the weight: "rows" is the paper's row-major order, "interleaved", "inputs" and "rolled" are told in
+            ``kernels.orders``. Every engine takes every order, but generated C for now "rows" alone.
+        estimator: what of the gradient reaches the latent weights: "identity" is the paper's, the others are told in ``tbn.estimators``.
+        standardise: whether each output's latent weights get mean 0 and deviation 1 before their signs are taken.
 
     Raises:
         TBNError: a value makes no sense.
@@ -54,7 +69,9 @@ class TilingConfig:
     alpha_init: AlphaInit = "default"
     exclude: tuple[str, ...] = ()
     per_layer: Mapping[str, int] = field(default_factory=dict)
-    order: Literal["rows"] = "rows"
+    order: Order = "rows"
+    estimator: Estimator = "identity"
+    standardise: bool = False
 
     def __post_init__(self) -> None:
         _check_factor("p", self.p)
@@ -67,12 +84,14 @@ class TilingConfig:
             )
         for name, value, known in (
             ("alpha", self.alpha, ("tile", "layer")),
-            ("alpha_source", self.alpha_source, ("separate", "latent")),
+            ("alpha_source", self.alpha_source, ALPHA_SOURCES),
             ("alpha_init", self.alpha_init, ALPHA_INITS),
-            ("order", self.order, ("rows",)),
+            ("order", self.order, ORDERS),
+            ("estimator", self.estimator, ESTIMATORS),
+            ("standardise", self.standardise, (False, True)),
         ):
             if value not in known:
-                raise TBNError(f"{name}={value!r} is unknown", f"use one of {', '.join(known)}")
+                raise TBNError(f"{name}={value!r} is unknown", f"use one of {', '.join(map(str, known))}")
         if isinstance(self.exclude, str):
             raise TBNError(f"exclude={self.exclude!r} is one string", f"use a tuple: exclude=({self.exclude!r},)")
         object.__setattr__(self, "exclude", tuple(self.exclude))
@@ -168,7 +187,9 @@ def tile_(model: nn.Module, config: TilingConfig | None = None, *, strict: bool 
             plan.append((key, row.p))
     for key, p in plan:  # only after every layer passed: an error leaves the model as it was
         alpha = config.alpha if p > 1 else "layer"
-        twin = tiled_from(modules[key], p, alpha, config.alpha_source, config.alpha_init)
+        order = config.order if p > 1 else "rows"
+        twin = tiled_from(modules[key], p, alpha, config.alpha_source, config.alpha_init, order)
+        twin.estimator, twin.standardise = config.estimator, config.standardise
         for parent, child_name in places[key]:
             setattr(parent, child_name, twin)
             if isinstance(parent, nn.TransformerEncoderLayer):
@@ -206,7 +227,7 @@ def _decide(
         raise TBNError(
             f"p={p} is larger than the {count} weights of {name!r}", f"use p <= {count}, or exclude={name!r}"
         )
-    if is_last and config.alpha == "layer" and p > 1:
+    if is_last and config.alpha == "layer" and p > 1 and _repeats_outputs(module, config.order):
         raise TBNError(
             f"the last layer {name!r} cannot be tiled with one alpha: classes r and r + m/p would get equal logits",
             "use alpha='tile', or leave the layer at p=1",
@@ -221,16 +242,31 @@ def _decide(
         )
     if fitting == 1:
         return row("binary", 1, "p = 1" if p == 1 else f"no divisor of p={p} divides the {count:,} weights")
-    rows, what = weight.shape[0], "inputs" if is_transposed(module) else "rows"
     notes = [] if fitting == p else [f"p={p} does not divide the {count:,} weights: its divisor {fitting} does"]
-    if fitting > rows and (count // rows) % (count // fitting) == 0:
-        notes.append(f"all {rows} {what} have equal signs: p is larger than the {what}")
-        warnings.warn(f"{name!r}: {'; '.join(notes)}; use p <= {rows}", stacklevel=3)
-    elif getattr(module, "groups", 1) > 1:
-        notes.append("grouped, equal filters see different channels: smaller, but not faster")
-    elif gcd(fitting, rows) == 1:
-        notes.append(f"p is prime to the {rows} {what}: smaller, but not faster")
+    notes += _notes(name, module, weight, fitting, config.order)
     return row("tiled", fitting, "; ".join(notes))
+
+
+def _repeats_outputs(module: nn.Module, order: Order) -> bool:
+    """Whether outputs can have equal signs."""
+    return order in ("rows", "interleaved") and not is_transposed(module)
+
+
+def _notes(name: str, module: nn.Module, weight: Tensor, p: int, order: Order) -> list[str]:
+    """What is to be said of a layer whose products are not p-fold fewer, and a warning where all signs repeat."""
+    if order == "rolled":
+        return ["rolled, no two rows are equal: smaller, but not faster"]
+    first = order == "inputs" and not is_transposed(module)  # the second axis of the weight comes first
+    rows, what = (
+        (weight.shape[1], "inputs") if first else (weight.shape[0], "inputs" if is_transposed(module) else "rows")
+    )
+    if p > rows and (weight.numel() // rows) % (weight.numel() // p) == 0 and not (first and rows == 1):
+        note = f"all {rows} {what} have equal signs: p is larger than the {what}"
+        warnings.warn(f"{name!r}: {note}; use p <= {rows}", stacklevel=4)
+        return [note]
+    if getattr(module, "groups", 1) > 1 and not first:
+        return ["grouped, equal filters see different channels: smaller, but not faster"]
+    return [f"p is prime to the {rows} {what}: smaller, but not faster"] if gcd(p, rows) == 1 else []
 
 
 def freeze(model: nn.Module) -> nn.Module:

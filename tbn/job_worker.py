@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tbn.files import write_json
-from tbn.jobs import BUSY, JOB, LOCK, LOG, OUTPUT, PROGRESS
+from tbn.jobs import BUSY, CANCELLED, HERE, JOB, LOCK, LOG, OUTPUT, PROGRESS
 
 
 def work(folder: Path, kind: str, module: str, argv: list[str]) -> int:
@@ -26,8 +26,9 @@ def work(folder: Path, kind: str, module: str, argv: list[str]) -> int:
         lock.acquire(timeout=1)
     except Timeout:
         return BUSY
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server in the background hands down an ignored SIGINT
-    for name in (PROGRESS, OUTPUT, LOG, "error.json"):
+    signal.signal(signal.SIGINT, _stop)  # a server in the background hands down an ignored SIGINT
+    os.environ[HERE] = str(folder)
+    for name in (PROGRESS, OUTPUT, LOG, CANCELLED, "error.json"):
         (folder / name).unlink(missing_ok=True)
     for name, number in ((OUTPUT, 1), (LOG, 2)):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -60,6 +61,12 @@ def work(folder: Path, kind: str, module: str, argv: list[str]) -> int:
         sys.stdout.flush()
         write_json(folder / JOB, record | {"returncode": code, "ended": time.time()})
     return code
+
+
+def _stop(*_: object) -> None:
+    """The first interrupt stops the work; two pages that cancel at once must not stop its tidying up as well."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

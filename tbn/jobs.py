@@ -3,16 +3,21 @@
 ``start`` runs ``python -m tbn.job_worker``, one process in a session of its own. That worker takes ``.job.lock``, writes
 ``job.json``, runs the command in itself and writes the return code last. The kernel drops the lock when the process dies, whatever killed
 it; so "running" means "the lock is held", never "a process id exists", and a killed job reads as failed even after a reboot.
+Any number of pages and terminals may look, start, cancel and delete at once: the lock decides, and a cancellation names the job it is for.
 
-In the job's folder (every JSON file is replaced whole, never half-written):
+A training or a flash is a job of its run's folder; what belongs to no run lies in ``jobs/<kind>-<time>`` of the runs folder. In a job's folder
+(every JSON file is replaced whole, never half-written):
     job.json       kind, module, argv, pid, started, and at the end returncode, ended
     progress.json  fraction in [0, 1], message, steps: written by the work itself through ``Progress``
     log.txt        stderr of the work, line by line; output.txt: its stdout (one JSON object when the command was given ``--json``)
+
+``tbn.job_keeping`` makes their folders, starts them again, measures and deletes them.
 """
 
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,17 +30,15 @@ from typing import Any
 
 from tbn.errors import TBNError
 from tbn.files import write_json
+from tbn.job_places import JOB, Stamp, places
 from tbn.locks import is_locked
+from tbn.progress import PROGRESS, Progress
 
-JOB, PROGRESS, LOG, OUTPUT, LOCK, CANCELLED = (
-    "job.json",
-    "progress.json",
-    "log.txt",
-    "output.txt",
-    ".job.lock",
-    ".job.cancelled",
-)
+__all__ = ["JOB", "PROGRESS", "Job", "Progress", "cancel", "every", "here", "output", "start", "status", "tail"]
+LOG, OUTPUT, LOCK, CANCELLED = ("log.txt", "output.txt", ".job.lock", ".job.cancelled")
+HERE = "TBN_JOB"  # environment of a job: its folder
 BUSY = 75  # the worker's exit status when the folder's lock is taken (EX_TEMPFAIL)
+_ENDED: dict[str, tuple[Stamp, "Job"]] = {}  # jobs that cannot change any more, by folder
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -54,6 +57,13 @@ class Job:
     progress: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     fix: str = ""
+    module: str = "tbn"
+
+    @property
+    def command(self) -> str:
+        """What a terminal would be told to do the same."""
+        words = [*(["tbn"] if self.module == "tbn" else ["python", "-m", self.module]), *self.argv]
+        return shlex.join(word for word in words if word != "--json")
 
     @property
     def running(self) -> bool:
@@ -79,41 +89,12 @@ class Job:
         return tail(self.folder, lines)
 
 
-class Progress:
-    """What a job's own code uses to say how far it is; each call replaces ``progress.json``."""
-
-    def __init__(self, folder: str | Path, steps: Sequence[str] = ()) -> None:
-        self.folder = Path(folder)
-        self.fraction = 0.0
-        self.message = ""
-        self.steps: list[dict[str, str]] = [{"name": name, "state": "waiting", "message": ""} for name in steps]
-
-    def update(self, fraction: float | None = None, message: str | None = None) -> None:
-        self.fraction = self.fraction if fraction is None else fraction
-        self.message = self.message if message is None else message
-        self._write()
-
-    def step(self, name: str, state: str, message: str = "") -> None:
-        """Set a step's state: "waiting", "running", "done" or "failed". The fraction follows from the steps that are done."""
-        known = next((step for step in self.steps if step["name"] == name), None)
-        if known is None:
-            self.steps.append(known := {"name": name})
-        known.update(state=state, message=message)
-        self.fraction = sum(step["state"] == "done" for step in self.steps) / max(1, len(self.steps))
-        self.message = message
-        self._write()
-
-    def _write(self) -> None:
-        write_json(self.folder / PROGRESS, {"fraction": self.fraction, "message": self.message, "steps": self.steps})
-
-
 def start(folder: str | Path, argv: Sequence[str], kind: str, module: str = "tbn") -> Job:
     """Run ``python -m MODULE *argv`` in the background and return once it holds the folder."""
     folder = Path(folder).resolve()
     _refuse_if_running(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CANCELLED).unlink(missing_ok=True)
         worker = [sys.executable, "-m", "tbn.job_worker", str(folder), kind, module, "--", *argv]
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TERM": "dumb"}
         with (folder / LOG).open("ab") as log:
@@ -149,7 +130,7 @@ def status(folder: str | Path) -> Job:
     if not record:
         raise TBNError(f"there is no job in {folder}", "start one on the Train or Firmware page")
     code = record.get("returncode")
-    state = "running" if held else "done" if code == 0 else "cancelled" if (folder / CANCELLED).exists() else "failed"
+    state = "running" if held else "done" if code == 0 else "cancelled" if _cancelled(folder, record) else "failed"
     error, fix = _reason(folder, state, code)
     ended = record.get("ended")
     if ended is None and state != "running":  # killed: the last sign of life is the best that we know
@@ -159,7 +140,7 @@ def status(folder: str | Path) -> Job:
     progress = _read(folder / PROGRESS)
     return Job(
         folder, str(record.get("kind", "")), state, tuple(map(str, record.get("argv", []))), int(record.get("pid", 0)),
-        float(record.get("started", 0.0)), ended, code, progress, error, fix,
+        float(record.get("started", 0.0)), ended, code, progress, error, fix, str(record.get("module", "tbn")),
     )  # fmt: skip
 
 
@@ -169,8 +150,10 @@ def cancel(folder: str | Path, grace_seconds: float = 10.0) -> Job:
     job = status(folder)
     if not job.running:
         return job
-    (folder / CANCELLED).touch()
+    write_json(folder / CANCELLED, {"started": job.started})
     for number, seconds in ((signal.SIGINT, grace_seconds), (signal.SIGKILL, 5.0)):
+        if (now := status(folder)).started != job.started or not now.running:
+            return now  # it ended by itself, and somebody may have started the next one
         try:
             os.killpg(job.pid, number)  # the lock is held, so this process id is still the worker's
         except OSError as error:
@@ -201,17 +184,33 @@ def output(folder: str | Path) -> dict[str, Any]:
     return _read(Path(folder) / OUTPUT)
 
 
+def here() -> Path | None:
+    """The folder of the job that this process works for, or None outside of jobs."""
+    return Path(os.environ[HERE]) if os.environ.get(HERE) else None
+
+
 def every(*roots: str | Path) -> list[Job]:
-    """All jobs in the folders under ``roots`` (runs, and firmware builds inside them), newest first."""
-    patterns = ("*/job.json", "*/*/job.json", "*/firmware/*/job.json")
-    folders = {path.parent for root in roots for pattern in patterns for path in Path(root).glob(pattern)}
+    """All jobs in the folders under ``roots`` (runs, firmware builds inside them, ``jobs``), newest first."""
     found = []
-    for folder in folders:
+    for folder, stamp in {place: stamp for root in roots for place, stamp in places(Path(root))}.items():
+        known = _ENDED.get(folder)
+        if known is not None and known[0] == stamp:
+            found.append(known[1])
+            continue
         try:
-            found.append(status(folder))
+            found.append(job := status(folder))
         except TBNError:
             continue
+        if not job.running:
+            _ENDED[folder] = (stamp, job)  # only a new start, which replaces job.json, can change it
     return sorted(found, key=lambda job: job.started, reverse=True)
+
+
+def _cancelled(folder: Path, record: dict[str, Any]) -> bool:
+    """Whether this very job was told to stop, not one that used the folder before."""
+    return (folder / CANCELLED).exists() and _read(folder / CANCELLED).get("started", record["started"]) == record[
+        "started"
+    ]
 
 
 def _reason(folder: Path, state: str, code: int | None) -> tuple[str, str]:

@@ -21,7 +21,7 @@ def owned(path: Path, busy: TBNError) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        guard = FileLock(path, timeout=0)
+        guard = FileLock(path, timeout=0, thread_local=False)  # whoever has it may let go of it in another thread
         guard.acquire()
     except Timeout as error:
         raise busy from error

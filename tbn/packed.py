@@ -3,7 +3,7 @@
 A layer with m outputs and factor p has R = m / gcd(m, p) distinct rows; the others are copies up to the alphas. The forward multiplies
 the R rows and writes the copies in one pass (``kernels.dispatch``). In a grouped convolution equal filters see different channels, so all
 of them are computed: smaller, not faster. A weight that lies (inputs, outputs) repeats over the inputs: those that meet equal signs are added
-up first, with the same saving. ``packed_layer`` says what is stored.
+up first, with the same saving; so it is in the order "inputs". ``packed_layer`` says what is stored, ``kernels.orders`` where the blocks lie.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kernels import dispatch, layout
 from kernels.layout import Window
-from tbn.errors import TBNError
+from kernels.orders import Order
 from tbn.layers import TiledLayer, is_transposed
 from tbn.packed_layer import PackedLayer
 
@@ -33,12 +33,16 @@ __all__ = [
 class PackedLinear(PackedLayer):
     """A linear layer on packed bits. Shapes: input (..., in_features), output (..., out_features), any floating dtype."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool, p: int, alpha_count: int) -> None:
-        super().__init__((out_features, in_features), p, alpha_count, bias)
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool, p: int, alpha_count: int, order: Order = "rows"
+    ) -> None:
+        super().__init__((out_features, in_features), p, alpha_count, bias, order=order)
         self.in_features, self.out_features = in_features, out_features
 
     def forward(self, input: Tensor) -> Tensor:
         x, bias, layer = self._given(input)
+        if self.order == "inputs":
+            self._fits(x)
         return dispatch.linear(x, layer, bias)
 
 
@@ -47,17 +51,15 @@ class PackedTransposedLinear(PackedLayer):
 
     transposed = True
 
-    def __init__(self, in_features: int, out_features: int, bias: bool, p: int, alpha_count: int) -> None:
-        super().__init__((in_features, out_features), p, alpha_count, bias)
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool, p: int, alpha_count: int, order: Order = "rows"
+    ) -> None:
+        super().__init__((in_features, out_features), p, alpha_count, bias, order=order)
         self.in_features, self.out_features = in_features, out_features
 
     def forward(self, input: Tensor) -> Tensor:
         x, bias, layer = self._given(input)
-        if x.shape[-1:] != (self.in_features,):
-            raise TBNError(
-                f"PackedTransposedLinear got an input of shape {tuple(x.shape)}",
-                f"its last axis must have {self.in_features}",
-            )
+        self._fits(x)
         return dispatch.transposed_linear(x, layer, bias)
 
 
@@ -77,12 +79,13 @@ class _PackedConv(PackedLayer):
         bias: bool,
         p: int,
         alpha_count: int,
+        order: Order = "rows",
     ) -> None:
         border = _border(padding, kernel_size, dilation)
         own = padding_mode == "zeros" and border[::2] == border[1::2]  # else the border is put around the input first
         zeros = tuple(border[::-2]) if own else (0,) * len(kernel_size)
         window = Window(kernel_size, stride, zeros, dilation, groups)
-        super().__init__((out_channels, in_channels // groups, *kernel_size), p, alpha_count, bias, window)
+        super().__init__((out_channels, in_channels // groups, *kernel_size), p, alpha_count, bias, window, order)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.groups, self.padding_mode = groups, padding_mode
@@ -90,6 +93,8 @@ class _PackedConv(PackedLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         x, bias, layer = self._given(input)
+        if self.order == "inputs":
+            self._fits(x)
         return dispatch.conv(self.framed(x), layer, bias)
 
 
@@ -115,14 +120,14 @@ def _border(padding: tuple[int, ...] | str, kernel: tuple[int, ...], dilation: t
     return [side for pad in reversed(padding) for side in (cast("int", pad), cast("int", pad))]
 
 
-def packed_like(layer: nn.Module, p: int, alpha_count: int) -> PackedLayer:
+def packed_like(layer: nn.Module, p: int, alpha_count: int, order: Order = "rows") -> PackedLayer:
     """An empty packed layer with the shapes and arguments of a linear layer or convolution (dense or tiled), its device and dtype."""
     packed: PackedLayer
     if is_transposed(layer):
         inputs, outputs = cast("Tensor", layer.weight).shape
-        packed = PackedTransposedLinear(inputs, outputs, layer.bias is not None, p, alpha_count)
+        packed = PackedTransposedLinear(inputs, outputs, layer.bias is not None, p, alpha_count, order)
     elif isinstance(layer, nn.Linear):
-        packed = PackedLinear(layer.in_features, layer.out_features, layer.bias is not None, p, alpha_count)
+        packed = PackedLinear(layer.in_features, layer.out_features, layer.bias is not None, p, alpha_count, order)
     elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         kind = {1: PackedConv1d, 2: PackedConv2d, 3: PackedConv3d}[len(layer.kernel_size)]
         packed = kind(
@@ -137,6 +142,7 @@ def packed_like(layer: nn.Module, p: int, alpha_count: int) -> PackedLayer:
             layer.bias is not None,
             p,
             alpha_count,
+            order,
         )
     else:
         raise TypeError(f"no packed layer for {type(layer).__name__}")
@@ -145,7 +151,7 @@ def packed_like(layer: nn.Module, p: int, alpha_count: int) -> PackedLayer:
 
 def packed_from(layer: TiledLayer) -> PackedLayer:
     """The packed twin of a tiled layer; shares nothing with it."""
-    packed = packed_like(layer, layer.p, layer.alphas.numel())
+    packed = packed_like(layer, layer.p, layer.alphas.numel(), layer.order)
     packed.tile.copy_(layout.pack_bits(layer.tile))
     packed.alphas.copy_(layer.alphas)
     if isinstance(layer.bias, Tensor):

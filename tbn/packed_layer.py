@@ -8,7 +8,6 @@ engine expands from them is a cache beside the state dict, made at the first for
 from __future__ import annotations
 
 import itertools
-from math import prod
 from typing import Any, cast
 
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernels import dispatch, layout
-from kernels.layout import TileGeometry, Window
+from kernels.layout import Window, geometry_of
+from kernels.orders import Order
 from tbn.errors import TBNError
 
 AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
@@ -73,6 +73,7 @@ class PackedLayer(nn.Module):
         alpha_count: p, or 1 for one alpha a layer.
         bias: whether there is one.
         window: of a convolution.
+        order: where the blocks lie in the weight (``kernels.orders``).
     """
 
     tile: Tensor
@@ -85,14 +86,20 @@ class PackedLayer(nn.Module):
     padding_mode: str
 
     def __init__(
-        self, weight_shape: tuple[int, ...], p: int, alpha_count: int, bias: bool, window: Window | None = None
+        self,
+        weight_shape: tuple[int, ...],
+        p: int,
+        alpha_count: int,
+        bias: bool,
+        window: Window | None = None,
+        order: Order = "rows",
     ) -> None:
         super().__init__()
         self.weight_shape = weight_shape
         self.p = p
         self.window = window
         self.activation = "none"
-        self.geometry = TileGeometry(weight_shape[0], prod(weight_shape[1:]), p)
+        self.geometry = geometry_of(weight_shape, p, order)
         self.register_buffer("tile", torch.zeros(layout.packed_length(self.geometry.tile_length), dtype=torch.uint8))
         self.register_buffer("alphas", torch.zeros(alpha_count))
         self.register_buffer("bias", torch.zeros(self.outputs) if bias else None)
@@ -169,6 +176,18 @@ class PackedLayer(nn.Module):
             bias = bias.to(dtype)
         return input, bias, self.prepared(dtype)
 
+    def _fits(self, x: Tensor) -> None:
+        """Whether an input has the layer's channels, where they are added up before anything of torch's own would look.
+
+        Raises:
+            TBNError: it has others.
+        """
+        axis = -1 if self.window is None else -1 - len(self.window.kernel)
+        count = self.weight_shape[0 if self.transposed else 1] * (1 if self.window is None else self.window.groups)
+        if x.dim() < -axis or x.shape[axis] != count:
+            where = f"its last axis must have {count}" if axis == -1 else f"it is expected to have {count} channels"
+            raise TBNError(f"{type(self).__name__} got an input of shape {tuple(x.shape)}", where)
+
     def framed(self, input: Tensor) -> Tensor:
         """The input with the border that ``window`` has not: of another mode than zeros, or with sides of two widths."""
         if self.border is None:
@@ -177,8 +196,13 @@ class PackedLayer(nn.Module):
 
     @property
     def share(self) -> bool:
-        """Whether equal rows see equal inputs; in a grouped convolution they do not."""
-        return self.window is None or self.window.groups == 1
+        """Whether equal rows see equal inputs; in a grouped convolution they do not, unless the rows are the inputs."""
+        return self.window is None or self.window.groups == 1 or self.order == "inputs"
+
+    @property
+    def order(self) -> Order:
+        """Where the blocks lie in the weight."""
+        return self.geometry.order
 
     @property
     def fused(self) -> bool:
@@ -204,7 +228,10 @@ class PackedLayer(nn.Module):
         """The scaled weight that the bits stand for: ``weight_shape`` float32."""
         from kernels.reference import dense_weight
 
-        return dense_weight(self.tile, self.alphas, self.geometry).reshape(self.weight_shape)
+        weight = dense_weight(self.tile, self.alphas, self.geometry)
+        if self.order != "inputs":
+            return weight.reshape(self.weight_shape)
+        return weight.reshape(self.weight_shape[1], self.weight_shape[0], *self.weight_shape[2:]).transpose(0, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_ready": None}
@@ -215,4 +242,5 @@ class PackedLayer(nn.Module):
     def extra_repr(self) -> str:
         then = f", then {self.activation}" if self.activation != "none" else ""
         shape = "x".join(map(str, self.weight_shape))
-        return f"{shape}, p={self.p}, alphas={self.alphas.numel()}, bias={self.bias is not None}{then}"
+        order = f", order={self.order}" if self.order != "rows" else ""
+        return f"{shape}, p={self.p}, alphas={self.alphas.numel()}, bias={self.bias is not None}{order}{then}"

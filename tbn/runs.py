@@ -18,39 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from tbn.errors import TBNError
 from tbn.files import read_json
-from tbn.locks import is_locked
+from tbn.run_rows import COLUMNS as COLUMNS
+from tbn.run_rows import rows, state_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS = (
-    "run",
-    "source",
-    "state",
-    "task",
-    "model",
-    "method",
-    "p",
-    "alpha",
-    "alpha_source",
-    "min_layer_size",
-    "seed",
-    "epochs",
-    "metric",
-    "score",
-    "weight_bytes",
-    "total_bytes",
-    "fp32_bytes",
-    "bits_per_weight",
-    "compression",
-    "macs_computed",
-    "macs_dense",
-    "seconds",
-    "data_source",
-    "machine",
-    "date",
-    "path",
-)
 
 
 def runs_root() -> Path:
@@ -104,11 +76,7 @@ class Run:
     @property
     def state(self) -> str:
         """ "complete", "running", "failed" (``error.json`` says why) or "interrupted" (killed or cancelled; can be resumed)."""
-        if (self.path / "result.json").is_file():
-            return "complete"
-        if is_locked(self.path / ".lock"):
-            return "running"
-        return "failed" if (self.path / "error.json").is_file() else "interrupted"
+        return state_of(self.path)
 
     def metrics(self) -> pd.DataFrame:
         """One row an epoch: epoch, lr, seconds, and train_ and test_ loss and metrics, e.g. test_accuracy."""
@@ -195,33 +163,13 @@ def iterate(root: Path | None = None, zoo: bool = True) -> Iterator[Run]:
 def frame(root: Path | None = None, zoo: bool = True) -> pd.DataFrame:
     """One row a run with the columns ``COLUMNS``; what is not known is missing. p = 0 and method "fp32" mean full precision.
 
-    A folder that cannot be read gives a row of state "broken" with nothing else in it.
+    ``setup`` is what else sets a configuration apart, in words; ``metrics`` (name: value on the test set, and "train_" of the headline) and
+    ``baselines`` (name: metrics) are mappings, not to be changed.
+    A folder that cannot be read gives a row of state "broken" with nothing else in it. Only folders that have changed since the last call in
+    this process are read.
     """
     import pandas as pd
 
-    return pd.DataFrame([_row(run) for run in iterate(root, zoo)], columns=list(COLUMNS))
-
-
-def _row(run: Run) -> dict[str, Any]:
-    base: dict[str, Any] = {"run": run.id, "source": run.source, "path": str(run.path)}
-    try:
-        config, result = run.config, run.result
-        base |= {
-            key: config.get(key)
-            for key in ("task", "model", "p", "alpha", "alpha_source", "min_layer_size", "seed", "epochs")
-        }
-        base |= {"state": run.state, "method": {0: "fp32", 1: "binary"}.get(config["p"], "tiled")}
-        if result is not None:
-            size, provenance = result["size"], result["provenance"]
-            base |= {key: size[key] for key in COLUMNS if key in size}
-            base |= {
-                "metric": (metric := result["task"].get("metric", "accuracy")),
-                "score": result["metrics"][metric],
-                "seconds": result["seconds"],
-                "data_source": result["task"]["source"],
-                "machine": provenance["cpu"],
-                "date": provenance["date"],
-            }
-        return base
-    except (TBNError, KeyError, TypeError):
-        return {"run": run.id, "source": run.source, "path": str(run.path), "state": "broken"}
+    own = root or runs_root()
+    folders = [(zoo_root(), "zoo")] * zoo + [(own, "zoo" if own.resolve() == zoo_root().resolve() else "runs")]
+    return pd.DataFrame([row for folder, source in folders for row in rows(folder, source)], columns=list(COLUMNS))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.dispatch import computed_rows
-from kernels.layout import TileGeometry, packed_length
+from kernels.layout import geometry_of, packed_length
 from tbn.layers import TiledLayer, is_layer, is_transposed
 from tbn.packed import PackedLayer
 
@@ -39,7 +39,8 @@ class LayerSize:
         tile_bits, alpha_bits: what is stored of the weights; those of a layer that is not tiled count as tile bits.
         bytes: bytes of tile and alphas in the packed file.
         macs_dense, macs_computed: multiply-accumulates of one input without and with reuse of equal rows; None where the number of
-            output positions is not known (``summary`` was given no input shape).
+            output positions is not known (``summary`` was given no input shape). Writing copies, or adding inputs up, is not counted.
+        order: where the blocks lie (``kernels.orders``): "rolled" saves no multiply-accumulates.
     """
 
     name: str
@@ -54,6 +55,7 @@ class LayerSize:
     bytes: int
     macs_dense: int | None
     macs_computed: int | None
+    order: str = "rows"
 
     @property
     def weight_bits(self) -> int:
@@ -258,7 +260,8 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _layer_size(name: str, module: nn.Module, positions: int | None) -> LayerSize:
-    share = getattr(module, "groups", 1) == 1
+    order = module.order if isinstance(module, PackedLayer | TiledLayer) else "rows"
+    share = getattr(module, "groups", 1) == 1 or order == "inputs"
     if isinstance(module, PackedLayer):
         shape, p, alphas = module.weight_shape, module.p, module.alphas.numel()
     else:
@@ -274,7 +277,7 @@ def _layer_size(name: str, module: nn.Module, positions: int | None) -> LayerSiz
         return LayerSize(
             name, kind, shape, weights, 0, weights, status, 8 * stored.nbytes, 0, stored.nbytes, dense, dense
         )
-    geometry = TileGeometry(shape[0], weights // shape[0], p)
+    geometry = geometry_of(shape, p, order)
     computed = None if positions is None else computed_rows(geometry, alphas, share) * geometry.row_length * positions
     size = packed_length(geometry.tile_length) + 4 * alphas
     return LayerSize(
@@ -290,6 +293,7 @@ def _layer_size(name: str, module: nn.Module, positions: int | None) -> LayerSiz
         size,
         dense,
         computed,
+        order,
     )
 
 

@@ -58,13 +58,28 @@ class Toy:
         return wrong
 
     @property
+    def best_alphas(self) -> Floats:
+        """(p,) or (1,) the alphas with which this tile is nearest to the target: mean of target times sign, never below 0."""
+        agreement = self.target.reshape(self.p, -1) * self.tile
+        means = agreement.mean(1) if len(self.alphas) == self.p else agreement.mean(keepdims=True).reshape(1)
+        best: Floats = np.maximum(means, 0).astype(np.float32)
+        return best
+
+    @property
     def distinct_rows(self) -> int:
         """How many rows of the tiled weight have signs of their own."""
         return len(np.unique(np.sign(self.tiled), axis=0))
 
 
 def play(
-    rows: int, columns: int, p: int, per: AlphaPer = "tile", seed: int = 0, steps: int = 0, lr: float = 0.1
+    rows: int,
+    columns: int,
+    p: int,
+    per: AlphaPer = "tile",
+    seed: int = 0,
+    steps: int = 0,
+    lr: float = 0.1,
+    alpha: float | None = None,
 ) -> list[Toy]:
     """The weight before the first step and after each.
 
@@ -75,18 +90,21 @@ def play(
         seed: of the latent weights at the start, and of the target.
         steps: of gradient descent, 500 at most.
         lr: learning rate.
+        alpha: every alpha is this number and stays so; None learns them from A.
 
     Raises:
-        TBNError: p does not divide the weights, or there are too many of them.
+        TBNError: p does not divide the weights, there are too many of them, or an alpha is negative.
     """
     if not 1 <= rows * columns <= MOST_WEIGHTS or not 0 <= steps <= MOST_STEPS:
         raise TBNError(
             f"{rows} x {columns} weights and {steps} steps are too many to look at",
             f"choose up to {MOST_WEIGHTS:,} weights and {MOST_STEPS} steps",
         )
+    if alpha is not None and alpha < 0:
+        raise TBNError(f"alpha={alpha:g} is negative, and alphas are means of sizes", "choose 0 or more")
     random = torch.Generator().manual_seed(seed)
     weight = (START * torch.randn(rows, columns, generator=random)).requires_grad_()
-    source = weight.detach().abs().requires_grad_()
+    source = (weight.detach().abs() if alpha is None else torch.full_like(weight, alpha)).requires_grad_()
     target = torch.randn(rows, columns, generator=random)
     found: list[Toy] = []
     for step in range(steps + 1):
@@ -102,7 +120,8 @@ def play(
         if step < steps:
             of_weight, of_source = torch.autograd.grad(loss, (weight, source))
             weight = (weight.detach() - lr * of_weight).requires_grad_()
-            source = (source.detach() - lr * of_source).requires_grad_()
+            if alpha is None:
+                source = (source.detach() - lr * of_source).requires_grad_()
     return found
 
 

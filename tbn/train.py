@@ -36,6 +36,7 @@ from tbn.files import write_bytes, write_json
 from tbn.loop import Training, epoch, score
 from tbn.objectives import Objective, score_baselines
 from tbn.provenance import provenance
+from tbn.schedule import Schedule, settle_norms
 from tbn.scores import METRICS
 from tbn.signals import signals, tiles_of
 from tbn.size import summary
@@ -201,11 +202,15 @@ def _train(fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task
     rows = runs.read_lines(folder / "metrics.jsonl")[:done]
     watched = runs.read_lines(folder / "signals.jsonl")[:done]
     training.model, training.optimizer = fabric.setup(training.network, training.optimizer)
+    schedule = Schedule(config, (training.network, training.average))
     for number in range(done + 1, config.epochs + 1):
+        schedule.enter(number)
         epoch_started, tiles = time.monotonic(), tiles_of(training.network)
         last: dict[str, Any] = rows[-1] if rows else {}
         say = partial(_say, listener, number, config.epochs)
         trained = epoch(training, number, partial(say, last))
+        if number == config.epochs and config.norm_batches:
+            settle_norms(training.tested, training.train, config.norm_batches, config.batch_size or 1)
         tested = score(training.tested, training.test, training.objective, fabric)
         row: dict[str, Any] = {"epoch": number}
         row |= {f"train_{name}": value for name, value in trained.items()}

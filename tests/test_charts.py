@@ -50,7 +50,7 @@ def test_a_seed_trained_again_is_no_second_seed(runs: pd.DataFrame) -> None:
     assert found.loc["again", "seeds"] == 1 and found.loc["again", "score"] == 0.6 and "mlp-p1-s0" not in found.index
 
 
-@pytest.mark.parametrize("x", list(charts.X_AXES))
+@pytest.mark.parametrize("x", ["weight_bytes", "bits_per_weight", "total_bytes"])
 def test_tradeoff(runs: pd.DataFrame, x: str) -> None:
     figure = charts.tradeoff(runs, x)
     line, *traces = figure.data
@@ -145,6 +145,41 @@ def test_runs_of_several_tasks_are_refused(runs: pd.DataFrame, forecasts: pd.Dat
         charts.tradeoff(runs.assign(score=None))
 
 
+def test_other_axes_other_scores_and_the_front_alone(forecasts: pd.DataFrame) -> None:
+    measured = forecasts.assign(
+        latency_ms=[0.4, 0.2, None, 0.1, 0.3, 0.05], metrics=[{"mse": v, "mae": 1 - v} for v in forecasts["score"]]
+    )
+    figure = charts.tradeoff(measured, "latency_ms", y="mae", log=False, where="on this machine")
+    assert (
+        figure.layout.xaxis.title.text == "Latency of one input on this machine (ms)"
+        and figure.layout.xaxis.type == "linear"
+    )
+    assert figure.layout.yaxis.title.text.startswith("Test MAE") and list(figure.data[0].x) == [0.05]
+    drawn = {data[0]: data[1] for trace in figure.data[1:] for data in trace.customdata}
+    assert set(drawn) == set(forecasts["run"]) - {
+        "forecaster_mlp-p4-s1"
+    }  # a configuration has the latency of whichever seed was timed
+    assert (
+        "latency here: 0.1 ms" in drawn["forecaster_mlp-p4-s0"]
+        and "MAE 0.4800 ± 0.0283" in drawn["forecaster_mlp-p4-s0"]
+    )
+    front = charts.tradeoff(forecasts, only_front=True)
+    assert {data[0] for trace in front.data[1:] for data in trace.customdata} == {
+        "forecaster_mlp-p0-s0", "forecaster_mlp-p4-s0", "forecaster_mlp-p16-s0"
+    }  # fmt: skip
+    with pytest.raises(TBNError, match="no run has a value for latency here"):
+        charts.tradeoff(measured.assign(latency_ms=None), "latency_ms")
+
+
+def test_networks_of_other_widths_are_other_configurations(runs: pd.DataFrame) -> None:
+    narrow = pd.DataFrame([run(1, seed, 0.7, 6000, setup="hidden=[64]", fold=None) for seed in (0, 1)])
+    found = charts.configurations(pd.concat([runs.assign(setup="", fold=None), narrow]))
+    assert sorted(found.loc[found["p"] == 1, "seeds"]) == [1, 2] and len(found) == 6
+    folds = pd.DataFrame([run(1, 0, 0.7 + fold / 10, 6000, setup="", fold=fold) for fold in range(4)])
+    (merged,) = charts.configurations(folds).to_dict("records")
+    assert merged["seeds"] == 4 and math.isclose(merged["score"], 0.85)
+
+
 def test_scores_in_words() -> None:
     assert charts.score_text("mean_iou", 0.595) == "59.50 %" and charts.score_text("mse", 0.5) == "0.5000"
     assert charts.score_text("loss", 1.23456) == "1.235"
@@ -161,10 +196,14 @@ def test_a_crowd_is_labelled_on_its_front_only() -> None:
     crowd = pd.DataFrame(
         [run(4, 0, 0.5 + k / 100 * (-1) ** k, 1000 * (k + 1), f"model{k}") for k in range(charts.CROWD + 1)]
     )
-    _, *traces = charts.tradeoff(crowd).data
+    traces = [trace for trace in charts.tradeoff(crowd).data if trace.customdata is not None]
     merged = charts.configurations(crowd)
     front = set(merged["run"][charts.front_of(merged, "weight_bytes")])
-    labelled = {data[0] for trace in traces for data, text in zip(trace.customdata, trace.text, strict=True) if text}
+    texts = [trace.text if trace.text is not None else [""] * len(trace.customdata) for trace in traces]
+    pairs = zip(texts, traces, strict=True)
+    labelled = {data[0] for text, trace in pairs for data, word in zip(trace.customdata, text, strict=True) if word}
     assert labelled == front and 0 < len(front) < len(crowd)
-    _, *traces = charts.tradeoff(crowd.iloc[:-1]).data
-    assert all(text for trace in traces for text in trace.text)
+    figure = charts.tradeoff(crowd.iloc[:-1])
+    assert all(text for trace in figure.data if trace.customdata is not None for text in trace.text)
+    shown = [trace.name for trace in figure.data if trace.showlegend is not False]  # one entry a colour and one a model
+    assert shown == ["Pareto front", "tiled", *sorted(f"model{k}" for k in range(charts.CROWD))]

@@ -66,7 +66,8 @@ def test_equal_rows_are_warned_of():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"p": 0.5}, "p=0.5 is not a whole number"), ({"p": 0}, "p=0"), ({"p": True}, "p=True"), ({"p": "4"}, "p='4'"),
-     ({"alpha": "row"}, "use one of tile, layer"), ({"order": "rolled"}, "order"), ({"min_layer_size": -1}, "min_layer_size"),
+     ({"alpha": "row"}, "use one of tile, layer"), ({"order": "columns"}, "use one of rows, interleaved"),
+     ({"estimator": "sign"}, "estimator='sign'"), ({"standardise": "yes"}, "use one of False, True"), ({"min_layer_size": -1}, "min_layer_size"),
      ({"alpha_init": "ones"}, "use one of default, kaiming_normal, weight"), ({"exclude": "head"}, "use a tuple"),
      ({"per_layer": {"a": 0}}, "per_layer")],
 )  # fmt: skip

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tbn import jobs
+from tbn import job_keeping, jobs
 from tbn.errors import TBNError
+from tbn.locks import is_locked
 
 SCRIPT = """
 import json, os, subprocess, sys, time
@@ -36,6 +37,13 @@ elif mode == "stubborn":
         except KeyboardInterrupt: print("no", file=sys.stderr)
 elif mode == "child":
     subprocess.run(["sleep", "60"])
+elif mode == "where":
+    print(json.dumps({"here": str(jobs.here())}))
+elif mode == "tidy":
+    try: time.sleep(60)
+    finally:
+        time.sleep(0.5)
+        open(folder + "/tidied", "w").close()
 elif mode == "bar":
     sys.stderr.write("0 %\\r50 %\\r\\x1b[32m100 %\\x1b[0m\\n")
 """
@@ -194,6 +202,120 @@ def test_no_job_and_no_room(begin: Callable[..., jobs.Job], tmp_path: Path) -> N
         begin("done", tmp_path / "file" / "run")
 
 
+def both(*actions: Callable[[], object]) -> list[TBNError]:
+    """All at the same moment; returns what was refused."""
+    barrier, refused = threading.Barrier(len(actions)), []
+
+    def attempt(action: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            action()
+        except TBNError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=attempt, args=(action,)) for action in actions]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    return refused
+
+
+def test_two_that_cancel_at_once_leave_the_tidying_up_alone(begin: Callable[..., jobs.Job]) -> None:
+    job = begin("tidy")
+    wait(job.folder, lambda job: job.fraction > 0)
+    assert not both(*[lambda: jobs.cancel(job.folder)] * 3)
+    assert jobs.status(job.folder).state == "cancelled" and jobs.status(job.folder).returncode == 130
+    assert (job.folder / "tidied").exists()
+
+
+def test_a_cancellation_does_not_outlive_its_job(begin: Callable[..., jobs.Job]) -> None:
+    folder = begin("sleep").folder
+    wait(folder, lambda job: job.fraction > 0)
+    jobs.cancel(folder)
+    mark = (folder / jobs.CANCELLED).read_text()
+    assert wait(begin("crash").folder).state == "failed"
+    (folder / jobs.CANCELLED).write_text(mark)  # as if that canceller had been slow to write it
+    assert jobs.status(folder).state == "failed"
+
+
+def test_a_job_knows_its_folder(begin: Callable[..., jobs.Job]) -> None:
+    job = wait(begin("where").folder)
+    assert jobs.output(job.folder) == {"here": str(job.folder)} and jobs.here() is None
+    assert job.command.startswith("python -m toy_job where ")
+
+
+def test_a_job_is_started_again_as_it_was_asked_for(begin: Callable[..., jobs.Job]) -> None:
+    first = wait(begin("crash").folder)
+    again = wait(job_keeping.retry(first.folder).folder)
+    assert (again.argv, again.module, again.kind) == (first.argv, "toy_job", "train") and again.started > first.started
+    (first.folder / "config.json").write_text("{}")  # a run now: it goes on, as tbn train --resume
+    with pytest.raises(TBNError, match="no job"):
+        job_keeping.retry(first.folder.parent)
+    job = begin("sleep")
+    with pytest.raises(TBNError, match="already runs"):
+        job_keeping.retry(job.folder)
+    jobs.cancel(job.folder)
+
+
+def test_folders_of_jobs_that_belong_to_no_run(runs_folder: Path) -> None:
+    made = [job_keeping.new_folder("bench") for _ in range(3)]
+    assert len(set(made)) == 3 and all(path.is_dir() and path.parent == runs_folder / "jobs" for path in made)
+    with pytest.raises(TBNError, match="TBN_RUNS"):
+        (runs_folder / "file").touch()
+        job_keeping.new_folder("bench", runs_folder / "file")
+
+
+def test_delete_frees_what_it_says_and_leaves_nothing(begin: Callable[..., jobs.Job]) -> None:
+    job = wait(begin("done").folder)
+    (job.folder / "firmware").mkdir()
+    (job.folder / "firmware" / "image").write_bytes(b"0" * 1000)
+    used = job_keeping.used_bytes(job.folder)
+    assert used > 1000 and job_keeping.delete(job.folder) == used
+    assert list(job.folder.parent.iterdir()) == [] and jobs.every(job.folder.parent) == []
+    with pytest.raises(TBNError, match="no job"):
+        job_keeping.delete(job.folder)
+    assert job_keeping.free_bytes(job.folder / "missing" / "too") > 0
+
+
+def test_what_runs_is_not_deleted(begin: Callable[..., jobs.Job]) -> None:
+    inner = begin("sleep", wait(begin("done").folder).folder / "firmware" / "board")
+    for folder in (inner.folder, inner.folder.parents[1]):
+        with pytest.raises(TBNError, match="somebody works in"):
+            job_keeping.delete(folder)
+    assert jobs.status(inner.folder).running and not is_locked(inner.folder.parents[1] / jobs.LOCK)
+    jobs.cancel(inner.folder)
+
+
+def test_start_retry_cancel_and_delete_at_the_same_moment_corrupt_nothing(begin: Callable[..., jobs.Job]) -> None:
+    folder = wait(begin("done").folder).folder
+    for _ in range(4):
+        refused = both(
+            lambda: begin("sleep"), lambda: job_keeping.retry(folder), lambda: jobs.cancel(folder, grace_seconds=5),
+            lambda: job_keeping.delete(folder), lambda: jobs.every(folder.parent),
+        )  # fmt: skip
+        assert all(error.fix for error in refused)
+        if (folder / jobs.JOB).exists():  # whole: it says one thing, and that is true
+            assert json.loads((folder / jobs.JOB).read_text())["kind"] == "train"
+            assert jobs.status(folder).running == is_locked(folder / jobs.LOCK)
+            jobs.cancel(folder)
+        assert [path.name for path in folder.parent.iterdir()] in ([], [folder.name])
+        if not (folder / jobs.JOB).exists():
+            wait(begin("done").folder)
+
+
+def test_a_list_of_jobs_is_kept_until_one_changes(begin: Callable[..., jobs.Job], tmp_path: Path) -> None:
+    folder = wait(begin("done").folder).folder
+    old = time.time() - 100
+    for path in (folder, folder.parent):
+        os.utime(path, (old, old))
+    (first,) = jobs.every(folder.parent)
+    assert jobs.every(folder.parent)[0] is first  # nothing was read again
+    wait(begin("crash").folder)
+    assert [job.state for job in jobs.every(folder.parent)] == ["failed"]
+    wait(begin("done", folder / "firmware" / "new").folder)
+    assert len(jobs.every(folder.parent)) == 2
+
+
 def test_jobs_need_no_torch_and_no_streamlit() -> None:
-    code = "import sys, tbn.jobs, tbn.job_worker, tbn.pareto, tbn.charts, tbn.memory_charts; assert not {'torch', 'streamlit'} & set(sys.modules)"
+    modules = "tbn.jobs, tbn.job_worker, tbn.job_keeping, tbn.estimate, tbn.pareto, tbn.charts, tbn.memory_charts"
+    code = f"import sys, {modules}; assert not {{'torch', 'streamlit'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

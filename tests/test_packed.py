@@ -113,6 +113,10 @@ LAYERS = {  # name: layer, shape of an input
     "conv2d pieces": (lambda: TiledConv2d(4, 10, 3, padding="same", padding_mode="reflect", p=4), (2, 4, 6, 5)),
     "grouped": (lambda: TiledConv2d(4, 8, 3, groups=2, p=4), (2, 4, 6, 5)),
     "conv3d": (lambda: TiledConv3d(2, 8, 2, p=4), (2, 2, 4, 3, 5)),
+    "interleaved": (lambda: TiledConv2d(4, 16, 3, padding=1, p=4, order="interleaved"), (2, 4, 6, 5)),
+    "over inputs": (lambda: TiledLinear(48, 20, p=4, order="inputs"), (2, 3, 48)),
+    "over inputs, pieces": (lambda: TiledLinear(10, 48, p=4, order="inputs"), (3, 10)),
+    "rolled": (lambda: TiledConv2d(4, 16, 3, padding=1, p=4, order="rolled"), (2, 4, 6, 5)),
 }
 
 
@@ -291,7 +295,8 @@ def test_wrong_inputs_are_refused(pair):
             TBNError, match=rf"got {type(other).__name__} for input; give it a tensor of floats, x.float"
         ):
             packed(other)
-    if packed.share:  # torch's own convolution takes a description of an input with any weight
+    own = packed.window is not None and (not packed.share or packed.order == "rolled")
+    if not own:  # torch's own convolution takes a description of an input with any weight
         for expanded in (False, True):
             if expanded:
                 packed(x)

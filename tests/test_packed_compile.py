@@ -30,6 +30,9 @@ LAYERS: dict[str, tuple[Callable[[], TiledLayer], tuple[int, ...]]] = {  # and t
     "conv2d pieces": (lambda: TiledConv2d(4, 10, (2, 3), padding="same", p=4), (3, 4, 6, 5)),
     "grouped": (lambda: TiledConv2d(4, 8, 3, groups=2, p=4), (3, 4, 6, 5)),
     "conv3d": (lambda: TiledConv3d(2, 8, 2, p=4), (3, 2, 4, 3, 5)),
+    "interleaved": (lambda: TiledConv2d(4, 16, 3, padding=1, p=4, order="interleaved"), (3, 4, 6, 5)),
+    "over inputs": (lambda: TiledLinear(48, 20, p=4, order="inputs"), (3, 2, 48)),
+    "rolled": (lambda: TiledLinear(48, 64, p=4, order="rolled"), (3, 48)),
 }
 
 

@@ -38,6 +38,19 @@ def test_a_step_goes_straight_through():
     assert np.array_equal(after.flipped, before.tile != after.tile) and not before.flipped.any()
 
 
+def test_alphas_by_hand_stay_and_scale_the_gradient():
+    before, after = toy.play(4, 6, 3, seed=1, steps=1, alpha=0.7)
+    assert np.allclose(before.alphas, 0.7) and np.allclose(after.alphas, 0.7) and before.alphas.shape == (3,)
+    assert np.allclose(after.weight, before.weight - 0.1 * 0.7 * (before.tiled - before.target), atol=1e-6)
+    best = before.best_alphas
+    losses = [0.5 * ((np.repeat(np.clip(best + change, 0, None), 8).reshape(4, 6) * np.tile(before.tile, 3).reshape(4, 6) - before.target) ** 2).sum()
+              for change in (-0.05, 0.0, 0.05)]  # fmt: skip
+    assert losses[1] == min(losses), "the best alphas are the best"
+    assert toy.play(4, 6, 3, "layer", alpha=0.7)[0].best_alphas.shape == (1,)
+    with pytest.raises(TBNError, match="alpha=-1 is negative.*choose 0 or more"):
+        toy.play(4, 6, 3, alpha=-1)
+
+
 def test_it_learns_and_a_larger_factor_fits_less():
     last = {p: toy.play(8, 6, p, steps=40)[-1] for p in (1, 2, 4, 8)}
     first = {p: toy.play(8, 6, p)[0] for p in last}

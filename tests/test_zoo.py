@@ -5,29 +5,41 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib import import_module
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import tbn
 import tbn.tasks
 from tbn import TBNError, models, runs, zoo
 from tbn.build import build
 from tbn.config import RunConfig
 from tbn.layers import TiledLayer
-from tbn.zoo.families import FAMILIES, SEEDS
+from tbn.zoo import check, results
+from tbn.zoo.families import FAMILIES, Family
+
+MNIST = {"input_shape": [1, 28, 28], "classes": 10}  # does not come along
 
 
 @pytest.fixture(scope="module")
 def arguments():
     """What the models of each task of the zoo are built with."""
-    options = {family.task: family.options.get("task_args", {}) for family in FAMILIES}
-    return {task: tbn.tasks.create(task, data="embedded", **given).model_arguments for task, given in options.items()}
+    options = {family.task: family.options.get("task_args", {}) for family in FAMILIES if family.task != "mnist"}
+    found = {task: tbn.tasks.create(task, data="embedded", **given).model_arguments for task, given in options.items()}
+    return {**found, "mnist": MNIST}
 
 
-def test_entries_are_every_family_factor_and_seed():
+@pytest.fixture(scope="module")
+def rows():
+    return results.entries()
+
+
+def test_entries_are_every_family_version_and_seed():
     entries = zoo.entries()
-    assert len(entries) == sum(len(family.factors) * len(SEEDS) for family in FAMILIES)
+    assert len(entries) == sum(len(family.versions()) * len(family.seeds) for family in FAMILIES)
     assert {(config.task, config.model) for config in entries.values()} == {(f.task, f.model) for f in FAMILIES}
     assert len({json.dumps(config.to_dict(), sort_keys=True) for config in entries.values()}) == len(entries)
 
@@ -36,17 +48,34 @@ def test_every_model_is_in_the_zoo_but_the_larger_resnets_and_that_of_the_front(
     assert set(models.names()) - {family.model for family in FAMILIES} == {"resnet34", "resnet50", "micro_cnn"}
 
 
-def test_factors_of_a_family_differ_in_nothing_else():
-    for family in FAMILIES:
-        found = {
-            json.dumps({**config.to_dict(), "p": 0, "seed": 0}, sort_keys=True)
-            for name, config in zoo.entries().items()
-            if name.startswith(f"{family.task}-{family.model}-")
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.title)
+def test_versions_of_a_family_differ_in_what_they_say_and_nothing_else(family):
+    entries = zoo.entries()
+    for name, version, seed in family.entries():
+        named = {"seed", "fold"} | set(family.versions()[version])
+        plain = {key: value for key, value in entries[name].to_dict().items() if key not in named}
+        first = {
+            key: value for key, value in entries[family.name(0, family.seeds[0])].to_dict().items() if key not in named
         }
-        assert len(found) == 1
+        if family.folds:
+            assert entries[name].task_args.get("fold", 0) == seed
+            plain.pop("task_args"), first.pop("task_args")
+        assert plain == first, name
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.task}-{family.model}")
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.narrow], ids=lambda family: family.title)
+def test_a_narrow_network_takes_about_the_bytes_of_its_rival(family, arguments):
+    """The widest that takes no more; a network whose width is one small number cannot come closer."""
+    found = {}
+    for version in family.versions():
+        with torch.device("meta"):
+            model, _ = build(zoo.entries()[family.entry(version, 0)], arguments[family.task])
+        found[version] = tbn.summary(model).weight_bytes
+    for p in family.narrow:
+        assert 0.8 < found[f"narrow{p}"] / found[f"p{p}"] < 1.03, (p, found)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.title)
 @pytest.mark.parametrize("p", [4, 8])
 def test_most_weights_are_tiled(family, p, arguments):
     with torch.device("meta"):
@@ -65,36 +94,84 @@ def test_folders_are_entries_trained_as_they_say():
         assert run.state == "complete"
 
 
+def test_files_of_an_entry():
+    for name, config in zoo.entries().items():
+        files = {file.name for file in (runs.zoo_root() / name).iterdir()}
+        assert files <= set(zoo.kept(config)) and {"config.json", "result.json", "metrics.jsonl"} <= files, name
+        assert ("packed.safetensors" in files) == (config.p > 0), name
+        assert ("model.safetensors" in files) == (config.p == 0 and config.seed == 0), name
+
+
 def test_table_has_a_row_for_each_family():
-    factors, families = zoo.table().split("\n\n")
-    assert len(factors.splitlines()) == 2 + 6
-    rows = families.splitlines()
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows[2:]] == [f"{f.task}, {f.model}" for f in FAMILIES]
-    assert {row.count("|") for row in rows} == {9}
+    fronts, families = zoo.table().split("\n\n")
+    assert len(fronts.splitlines()) == 2 + 2 * sum(bool(family.narrow) for family in FAMILIES)
+    lines = families.splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [f.title for f in FAMILIES if not f.full]
+    assert {line.count("|") for line in lines} == {10} and {line.count("|") for line in fronts.splitlines()} == {9}
 
 
-def test_table_of_means_and_baselines(tmp_path, monkeypatch):
-    for p, seed, mse in ((0, 0, 0.4), (0, 1, 0.5), (4, 0, 0.625)):
-        folder = tmp_path / f"appliances-forecaster_mlp-p{p}-s{seed}"
+@pytest.fixture
+def three_entries(tmp_path, monkeypatch):
+    """A zoo of an MLP that forecasts: full precision with two seeds, p = 4 with one, its rival with two."""
+    family = Family("appliances", "forecaster_mlp", narrow={4: {"hidden": [8]}}, seeds=(0, 1))
+    for name, p, seed, mse, size in (
+        ("fp32", 0, 0, 0.4, 32000),
+        ("fp32", 0, 1, 0.5, 32000),
+        ("p4", 4, 0, 0.625, 1000),
+        ("narrow4", 1, 0, 0.5, 990),
+        ("narrow4", 1, 1, 0.6, 990),
+    ):
+        folder = tmp_path / f"appliances-forecaster_mlp-{name}-s{seed}"
         folder.mkdir()
         config = {"task": "appliances", "model": "forecaster_mlp", "p": p, "seed": seed}
         result = {
             "task": {"metric": "mse", "source": "test"},
             "metrics": {"mse": mse},
             "baselines": {"repeat last": {"mse": 0.75}, "linear": {"mse": 0.5}},
-            "size": {"weight_bytes": 32000 if p == 0 else 1000},
+            "size": {"weight_bytes": size, "macs_computed": 10},
             "seconds": 1.0,
             "provenance": {"cpu": "one", "date": "2026"},
         }
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "result.json").write_text(json.dumps(result))
     monkeypatch.setattr(runs, "zoo_root", lambda: tmp_path)
-    rows = {row.split(" | ")[0]: row for row in zoo.table().splitlines()}
-    assert rows["| appliances, forecaster_mlp"].endswith(
-        "| MSE ↓ | 0.500, linear | 0.450 ± 0.050 | - | 0.625 ± 0.000 | - | 32,000 → 1,000 |"
+    for module in (zoo, results, import_module("tbn.zoo.table")):
+        monkeypatch.setattr(module, "FAMILIES", (family, Family("beijing", "forecaster_mlp", seeds=(0, 1, 2))))
+    return tmp_path
+
+
+def test_table_of_means_and_baselines(three_entries):
+    fronts, families = (part.splitlines() for part in zoo.table().split("\n\n"))
+    start = "| appliances, forecaster_mlp: MSE ↓, 2 seeds | 0.450 ± 0.071; 32,000 | - | - | 0.625; 1,000 |"
+    assert fronts[2].startswith(start) and fronts[3] == "| narrower, p = 1 | | | - | 0.550 ± 0.071; 990 | - | - | - |"
+    assert families[2].endswith("| 2 | MSE ↓ | 0.500, linear | 0.450 ± 0.071 | - | 0.625 | - | 32,000 → 1,000 |")
+    assert families[3].endswith("| 3 | MSE ↓ | - | - | - | - | - | - |")
+
+
+def test_results_of_the_zoo(rows):
+    assert set(rows["run"]) == set(zoo.entries()) and rows["score"].notna().all() and rows["baseline"].notna().all()
+    table = results.versions(rows)
+    assert len(table) == sum(len(family.versions()) for family in FAMILIES) and (table["seeds"] >= 2).all()
+    one = table[(table["family"] == FAMILIES[-1].title) & (table["version"] == "p4")].iloc[0]
+    scores = [runs.find(FAMILIES[-1].name(4, seed)).result["metrics"]["mse"] for seed in FAMILIES[-1].seeds]
+    assert one["score"] == pytest.approx(sum(scores) / len(scores)) and one["seeds"] == len(scores)
+
+
+def test_rivals_and_their_verdicts(three_entries):
+    assert results.rivals(results.entries()).empty  # p = 4 has one seed: no spread
+    frame = results.entries()
+    frame = pd.concat([frame, frame[frame["version"] == "p4"].assign(seed=1, score=0.675)])
+    pair = results.rivals(frame).iloc[0]
+    assert pair["difference"] == pytest.approx(-0.1) and pair["spread"] == pytest.approx(
+        (2 * 0.05**2 + 2 * 0.025**2) ** 0.5
     )
-    assert rows["| appliances, forecaster_transformer"].endswith("| 0.500, linear | - | - | - | - | - |")
-    assert rows["| beijing, forecaster_mlp"].endswith("| MSE ↓ | - | - | - | - | - | - |")
+    assert pair["verdict"] == "narrow" and pair["seeds"] == 2 and pair["narrow_weight_bytes"] == 990
+    folds = results.rivals(frame.assign(folds=2)).iloc[0]  # fold by fold: 0.125 and 0.075
+    assert folds["difference"] == pytest.approx(-0.1) and folds["spread"] == pytest.approx(0.05 / 2**0.5)
+    close = results.rivals(
+        frame.assign(score=frame["score"].where(frame["version"] != "p4", frame["score"] - 0.1))
+    ).iloc[0]
+    assert close["verdict"] == "neither"
 
 
 @pytest.fixture
@@ -161,3 +238,42 @@ def test_an_interrupt_ends_all_processes(tmp_path):
     _, stderr = process.communicate(timeout=60)  # returns when all who hold the pipe are gone
     assert process.returncode != 0 and b"KeyboardInterrupt" in stderr
     assert not list(tmp_path.glob("tmp*")) and not (tmp_path / "out").exists()
+
+
+def test_entries_without_their_data_are_left_out(two_entries, tmp_path, monkeypatch):
+    monkeypatch.delenv("TBN_DATA", raising=False)
+    two_entries["mnist-full-mlp-p4-s0"] = RunConfig("mnist", "mlp", p=4, epochs=1, data="full")
+    said = []
+    assert zoo.build(tmp_path, only="p4", say=said.append) == ["digits-mlp-p4-s0"]
+    assert said[0].startswith("mnist: left out: MNIST does not come with the package")
+
+
+@pytest.fixture
+def digits(tmp_path, monkeypatch):
+    """A zoo of its own: one small family, trained."""
+    family = Family("digits", "mlp", {"epochs": 1}, factors=(0, 4), seeds=(0, 1))
+    for module in (zoo, results):
+        monkeypatch.setattr(module, "FAMILIES", (family,))
+    zoo.build(tmp_path, say=lambda line: None)
+    return tmp_path
+
+
+def test_other_seeds_keep_less(digits):
+    files = {folder.name: {file.name for file in folder.iterdir()} for folder in digits.iterdir()}
+    assert files["digits-mlp-fp32-s0"] - files["digits-mlp-fp32-s1"] == {"model.safetensors"}
+    assert files["digits-mlp-p4-s0"] - files["digits-mlp-p4-s1"] == {"signals.jsonl"}
+
+
+def test_check_trains_again_and_finds_what_is_too_far(digits):
+    said = []
+    checked = check.check(2, seed=0, folder=digits, say=said.append)
+    assert [one.passed for one in checked] == [True, True] and all(line.endswith(": the same") for line in said)
+    assert {one.name for one in checked} < set(zoo.entries()) and len({one.name for one in checked}) == 2
+    for folder in digits.iterdir():  # as if they had been better by far
+        result = json.loads((folder / "result.json").read_text())
+        result["metrics"]["accuracy"] += 0.5
+        (folder / "result.json").write_text(json.dumps(result))
+    again = check.check(1, seed=1, folder=digits, say=said.append)
+    assert not again[0].passed and said[-1].endswith("TOO FAR")
+    with pytest.raises(TBNError, match="9 entries cannot be drawn from 4"):
+        check.check(9, folder=digits)

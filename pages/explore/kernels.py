@@ -3,15 +3,15 @@
 import pandas as pd
 import streamlit as st
 
-from pages.parts import data, figures
+from pages.parts import address, bench_panel, figures, words
 from pages.parts import kernels_panel as panel
-from tbn import kernel_charts
+from tbn import kernel_charts, speedup_charts
 
 DEVICES = {"cpu": "CPU", "cuda": "GPU (CUDA)"}
 OPS = {"linear": "linear", "conv": "convolution", "mlp": "ViT-B perceptron"}
-records = [record for record in data.kernel_records() if record.get("kind") in ("kernels", "models")]
+records = panel.records("kernels", "models")
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    device = panel.choose("Device", list(DEVICES), "cpu", "device", DEVICES.get)
+    device = address.buttons("Device", list(DEVICES), "cpu", "device", DEVICES.get)
     of_device = [record for record in records if record["device"] == device and record["kind"] == "kernels"]
     if of_device:
         record = panel.record_box(of_device, "machine")
@@ -25,60 +25,70 @@ if not of_device:
     if device == "cuda":
         panel.compiled()
 else:
-    st.subheader("One layer", anchor=False)
     rows = pd.DataFrame(record["rows"])
+    if rows["timing"].nunique() > 1:
+        timing = address.buttons("Timing", list(rows["timing"].unique()), None, "timing")
+        rows = rows[rows["timing"] == timing]
+    panel.where(record, f"; {rows['timing'].iloc[0]}")
+    figures.draw(speedup_charts.speedups(record, rows.to_dict("records")), "speedups", f"kernels {device}")
+    st.caption(panel.ALL_TEXT)
+    with st.expander("As a table", icon=":material/table:", key="speedups_rows"):
+        best = speedup_charts.best_of_ours(rows.to_dict("records"))
+        figures.table(
+            best,
+            "speedups_table",
+            f"kernels {device} fastest",
+            alt="The fastest engine of ours for each layer, batch and p",
+        )
+
+    st.subheader("One layer", anchor=False)
     rows["layer"] = [f"{OPS[op]} {shape}" for op, shape in zip(rows["op"], rows["shape"], strict=True)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = st.selectbox("Layer", list(rows["layer"].unique()), key="layer", bind="query-params", width=300)
+        layers = list(rows["layer"].unique())
+        layer = address.box("Layer", layers, layers[0], "layer", width=300)
         rows = rows[rows["layer"] == layer]
-        batch = panel.choose(
-            "Batch" if "perceptron" not in layer else "Tokens", sorted(rows["batch"].unique().tolist()), 64, "batch"
-        )
+        batches = sorted(rows["batch"].unique().tolist())
+        batch = address.buttons("Batch" if "perceptron" not in layer else "Tokens", batches, 64, "batch")
         rows = rows[rows["batch"] == batch]
-        if rows["timing"].nunique() > 1:
-            timing = panel.choose("Timing", list(rows["timing"].unique()), None, "timing")
-            rows = rows[rows["timing"] == timing]
-        p = panel.choose("p", sorted(int(p) for p in rows["p"].dropna().unique()), 4, "p")
+        p = address.buttons("p", sorted(int(p) for p in rows["p"].dropna().unique()), 4, "p")
         shown = rows[rows["p"].isna() | (rows["p"] == p) | rows["engine"].str.startswith("memory-only")]
-    panel.where(record, f"; {shown['timing'].iloc[0]}")
-    figures.draw(kernel_charts.engine_times(record, shown.to_dict("records")), "engines")
+    figures.draw(
+        kernel_charts.engine_times(record, shown.to_dict("records")), "engines", f"{layer} batch {batch} p {p}"
+    )
     st.caption(panel.LAYER_TEXT.format(shown["baseline"].iloc[0]))
-    with st.expander(f"All {len(rows)} rows", icon=":material/table:"):
-        st.dataframe(
-            rows,
-            column_order=panel.ROW,
+    with st.expander(f"All {len(rows)} rows", icon=":material/table:", key="layer_rows"):
+        figures.table(
+            rows, "layer_table", f"{layer} batch {batch}", alt="The measured rows of this layer", column_order=panel.ROW,
             column_config=panel.COLUMNS,
-            hide_index=True,
-            alt="The measured rows of this layer",
-        )
+        )  # fmt: skip
     panel.missing(record, command)
 
 networks = [record for record in records if record["device"] == device and record["kind"] == "models"]
 if networks:
     st.subheader("Whole networks", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        record = panel.record_box(networks, "networks")
-        frame = pd.DataFrame(record["rows"])
-        batch = panel.choose("Batch", sorted(frame["batch"].unique().tolist()), 1, "inputs")
-        p = panel.choose("p", sorted(frame["p"].unique().tolist()), 4, "factor")
+        whole = panel.record_box(networks, "networks")
+        frame = pd.DataFrame(whole["rows"])
+        batch = address.buttons("Batch", sorted(frame["batch"].unique().tolist()), 1, "inputs")
+        p = address.buttons("p", sorted(frame["p"].unique().tolist()), 4, "factor")
     shown = frame[(frame["batch"] == batch) & (frame["p"] == p)]
-    panel.where(record)
-    figures.draw(kernel_charts.model_ratios(record, shown.to_dict("records")), "networks_ratios")
+    panel.where(whole)
+    figures.draw(
+        kernel_charts.model_ratios(whole, shown.to_dict("records")), "networks_ratios", f"networks batch {batch} p {p}"
+    )
     st.caption(panel.NETWORK_TEXT)
-    if record.get("where_time_goes"):
-        figures.draw(kernel_charts.where_time_goes(record), "where")
-    with st.expander("Rows, bytes and peak memory", icon=":material/table:"):
-        st.dataframe(
-            shown,
-            column_order=panel.MODEL_ROW,
+    if whole.get("where_time_goes"):
+        figures.draw(kernel_charts.where_time_goes(whole), "where", "where time goes")
+    with st.expander("Rows, bytes and peak memory", icon=":material/table:", key="networks_rows"):
+        figures.table(
+            shown, "networks_table", f"networks batch {batch} p {p}", alt="The measured rows of whole networks", column_order=panel.MODEL_ROW,
             column_config=panel.COLUMNS,
-            hide_index=True,
-            alt="The measured rows of whole networks",
-        )
-        st.dataframe(
-            pd.json_normalize([{"network": name, **facts} for name, facts in record["models"].items()]),
-            hide_index=True,
-            alt="Sizes",
-        )
+        )  # fmt: skip
+        sizes = pd.json_normalize([{"network": name, **facts} for name, facts in whole["models"].items()])
+        figures.table(sizes, "networks_sizes", "networks sizes", alt="Sizes and peak memory of the networks")
         st.caption(panel.MEMORY_TEXT)
-    panel.missing(record, "python -m tbn.speed")
+    panel.missing(whole, "python -m tbn.speed")
+bench_panel.draw(("cpu", "networks") if device == "cpu" else ("gpu",))
+words.copy_as(
+    panel.python_of(record if of_device else None, device), record.get("command", command) if of_device else command
+)

@@ -5,7 +5,7 @@ import shlex
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figures, names
+from pages.parts import figures, names, words
 from pages.parts.choose import shared_box
 from tbn import boards, charts, memory_charts, models, tasks
 from tbn.config import RunConfig
@@ -77,7 +77,17 @@ with left, st.container(border=True):
     command = ["tbn", "summary", "--model", model, "--task", task, "--p", str(p), "--min-layer-size", str(least)]
     command += ["--alpha", str(alpha)] * (alpha != "tile")
     command += [word for pattern, factor in factors for word in ("--per-layer", f"{pattern}={factor}")]
-    st.code(shlex.join(command), language="bash", wrap_lines=True)
+    words.copy_as(
+        f"""
+from tbn import tasks
+from tbn.config import RunConfig
+from tbn.sketch import sketch
+
+task = tasks.create({task!r})
+config = RunConfig(task={task!r}, model={model!r}, p={p}, min_layer_size={least}, alpha={str(alpha)!r}, per_layer={dict(factors)!r})
+print(sketch(config, task.model_arguments, task.input_shape))  # no weight is made for it""",
+        shlex.join(command),
+    )
 
 with right:
     figures.sizes(found, "Tiles and alphas", multiplications=True)
@@ -90,15 +100,15 @@ with right:
     table = pd.DataFrame(layers).rename(columns=COLUMNS)[list(COLUMNS.values())]
     table["shape"] = ["x".join(map(str, shape)) for shape in table["shape"]]
     with st.expander(f"All {len(table)} layers", icon=":material/table:", expanded=len(table) <= 8):
-        st.dataframe(table, hide_index=True, alt="Bits, bytes and multiply-adds of each layer")
+        figures.table(table, "layers", f"layers {model} p{p}", alt="Bits, bytes and multiply-adds of each layer")
     st.markdown("**Would it fit?** Tiles, alphas, biases and norms in float32 against the flash of each board:")
     shares = [
         {"board": board.title, "flash": board.flash_bytes, "taken": found["total_bytes"] / board.flash_bytes}
         for board in boards.list_boards()
     ]
     share = st.column_config.ProgressColumn("taken by the network", format="percent", min_value=0.0, max_value=1.0)
-    st.dataframe(
-        pd.DataFrame(shares), hide_index=True, alt="How much of each board's flash the network takes",
+    figures.table(
+        pd.DataFrame(shares), "boards", f"boards {model} p{p}", alt="How much of each board's flash the network takes",
         column_config={"taken": share, "flash": st.column_config.NumberColumn("flash (bytes)", format="localized")},
     )  # fmt: skip
     st.caption(

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import figures
+from pages.parts import figures, words
 from tbn import learn_charts, toy
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -48,6 +48,12 @@ with right:
     )
 st.page_link("pages/learn/tile.py", label="The tile", icon=":material/arrow_back:")
 st.page_link("pages/learn/sizes.py", label="What it saves: sizes", icon=":material/arrow_forward:")
-st.code(
-    f"from tbn import toy\n\ncurves = toy.straight_through(p={p}, rest={rest}, gradient={gradient})", language="python"
+words.copy_as(
+    f"""
+from tbn import learn_charts, toy
+
+curves = toy.straight_through(p={p}, rest={rest}, gradient={gradient})
+learn_charts.forward_figure(curves, {gradient}).show()
+latent, binary = toy.inertia({p}, {rest}, {float(target or 1)}, {lr}, 40)
+learn_charts.inertia_figure(latent, binary).show()"""
 )

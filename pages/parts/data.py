@@ -8,59 +8,59 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tbn import runs
+from tbn import measured, run_rows, runs
 from tbn.scores import METRICS
 
 RESULTS = Path(str(files("kernels"))) / "results"
-WATCHED = ("config.json", "result.json", "error.json")
+WHOLE = ["p", "min_layer_size", "seed", "epochs", "weight_bytes", "total_bytes", "fp32_bytes"]
 
 
-def _stamp() -> tuple[tuple[str, int], ...]:
-    """Every watched file and when it changed."""
-    found = []
-    for root in (runs.zoo_root(), runs.runs_root()):
-        for folder in root.iterdir() if root.is_dir() else ():
-            for name in WATCHED:
-                try:
-                    found.append((f"{folder}/{name}", (folder / name).stat().st_mtime_ns))
-                except OSError:
-                    continue
-    return tuple(sorted(found))
+def stamp() -> int:
+    """A number that changes with the runs: the key of whatever is made of them."""
+    return run_rows.stamp(runs.zoo_root(), runs.runs_root())
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def _frame(root: str, stamp: tuple[tuple[str, int], ...]) -> pd.DataFrame:
-    return runs.frame(Path(root))
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _frame(root: str, stamp: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All runs, and the complete ones with whole numbers as such."""
+    frame = runs.frame(Path(root))
+    done = frame[frame["state"] == "complete"].copy()
+    done[WHOLE] = done[WHOLE].apply(pd.to_numeric, errors="coerce").fillna(0).astype("int64")
+    return frame, done
 
 
 def every_run() -> pd.DataFrame:
     """All runs of the zoo and of the runs folder, one a row."""
-    return _frame(str(runs.runs_root()), _stamp()).copy()
+    return _frame(str(runs.runs_root()), stamp())[0].copy()
 
 
 def finished() -> pd.DataFrame:
     """The complete runs, with whole numbers as such; a column that says where a run is from."""
-    frame = every_run()
-    frame = frame[frame["state"] == "complete"].copy()
-    whole = ["p", "min_layer_size", "seed", "epochs", "weight_bytes", "total_bytes", "fp32_bytes"]
-    frame[whole] = frame[whole].apply(pd.to_numeric, errors="coerce").fillna(0).astype("int64")
-    return frame
+    return _frame(str(runs.runs_root()), stamp())[1].copy()
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _baselines(paths: tuple[str, ...], metric: str, stamp: tuple[tuple[str, int], ...]) -> dict[str, float]:
+def look() -> tuple[pd.DataFrame, list[str], int]:
+    """``finished()``, ``broken()`` and ``stamp()`` with one look at the folders."""
+    now = stamp()
+    frame, done = _frame(str(runs.runs_root()), now)
+    return done.copy(), list(frame.loc[frame["state"] == "broken", "path"]), now
+
+
+def with_measured(frame: pd.DataFrame, board: str | None) -> pd.DataFrame:
+    """The runs with what was measured of them here (``tbn.measured``); a file's time tells whether it is read again."""
+    return measured.with_measured(frame, board)
+
+
+def baselines(frame: pd.DataFrame, metric: str | None = None) -> dict[str, float]:
+    """What trivial methods score on the one task of these runs, by name; where runs differ, the best of them."""
+    metric = metric or str(frame["metric"].iloc[0])
     best = max if METRICS[metric].higher_is_better else min
     found: dict[str, list[float]] = {}
-    for path in paths:
-        for name, scores in ((runs.Run(Path(path)).result or {}).get("baselines") or {}).items():
+    for trivial in frame["baselines"]:
+        for name, scores in (trivial or {}).items():
             if scores.get(metric) is not None:
                 found.setdefault(name, []).append(scores[metric])
     return {name: best(values) for name, values in found.items()}
-
-
-def baselines(frame: pd.DataFrame) -> dict[str, float]:
-    """What trivial methods score on the one task of these runs, by name; where runs differ, the best of them."""
-    return _baselines(tuple(frame["path"]), str(frame["metric"].iloc[0]), _stamp())
 
 
 def broken() -> list[str]:

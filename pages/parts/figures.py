@@ -1,23 +1,64 @@
-"""How every page shows a figure with its words, and the sizes of a network in a line."""
+"""How every page shows a figure with its words, a table, and the sizes of a network in a line; each with its download."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.parts import words
+from pages.parts import picture, words
 from tbn import charts
 
+STYLE = Path(__file__).parent / "style.css"
 
-def draw(figure: go.Figure, key: str, bar: bool = True) -> None:
-    """The figure with its words for those who cannot see it; without ``bar`` it has no tools."""
-    st.plotly_chart(
-        figure,
-        alt=charts.alt_text(figure),
-        config={"displaylogo": False} if bar else {"displayModeBar": False},
-        key=key,
-    )
+
+def draw(figure: go.Figure, key: str, name: str | None = None, bar: bool = True, **options: Any) -> Any:
+    """The figure with its words for those who cannot see it, and its PNG and SVG to download as ``name``.
+
+    Without ``bar`` it has no tools for zooming. ``options`` go to ``st.plotly_chart``, whose answer is returned (``on_select``, for example).
+    """
+    config = {"displaylogo": False} if bar else {"modeBarButtons": [["toImage"]], "displayModeBar": True}
+    config |= options.pop("config", {})
+    with st.container(key=f"figure_{'' if bar else 'plain_'}{key}", gap=None):
+        found = st.plotly_chart(figure, alt=charts.alt_text(figure), config=config, key=key, **options)
+        picture.buttons(f"picture_{key}", file_name(name or key))
+    return found
+
+
+def style() -> None:
+    """What figures, tables and captions need of the page, once a page."""
+    st.html(STYLE)
+
+
+def table(
+    frame: pd.DataFrame,
+    key: str,
+    name: str | None = None,
+    *,
+    alt: str,
+    export: pd.DataFrame | None = None,
+    **options: Any,
+) -> Any:
+    """The rows as a table that ``alt`` describes, and as a CSV file called ``name``: of ``frame``, or of ``export`` where that tells more.
+
+    ``options`` go to ``st.dataframe``, whose answer is returned (``on_select``, for example).
+    """
+    rows = frame if export is None else export
+    with st.container(key=f"listing_{key}", gap=None, horizontal_alignment="right"):
+        found = st.dataframe(frame, key=key, alt=alt, **({"hide_index": True} | options))
+        st.download_button(
+            "CSV", lambda: rows.to_csv(index=False), f"{file_name(name or key)}.csv", "text/csv", key=f"{key}_csv", on_click="ignore",
+            type="tertiary", help=f"{len(rows)} rows with everything that is known of them",
+        )  # fmt: skip
+    return found
+
+
+def file_name(name: str) -> str:
+    """A name that every file system takes: ``tbn-tradeoff-digits``."""
+    return "tbn-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def sizes(size: Mapping[str, Any], own: str, multiplications: bool = False) -> None:

@@ -1,12 +1,14 @@
 """What the Firmware and the Memory page share: the precision, the run's C source, and the boards that it fits."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts import live, words
+from pages.parts import figures, live, words
 from tbn import jobs, runs
+from tbn.boards.fitting import Fit
 from tbn.errors import TBNError
 from tbn.export.report import PRECISIONS, ExportReport
 from tbn.export.run import exported, firmware_folder
@@ -49,12 +51,10 @@ def export_of(run: runs.Run, precision: str | None) -> ExportReport | None:
     return None
 
 
-def draw_fits(run: runs.Run, report: ExportReport) -> None:
+def draw_fits(found: Iterable[Fit], report: ExportReport) -> None:
     """Every board: does the run fit, what would it take, and with how many tiles would it fit."""
-    from tbn.boards import fitting
-
     rows = []
-    for entry in fitting.fits(run, report):
+    for entry in found:
         about = "" if entry.measured else "about "
         rows.append({
             "": "✓ fits" if entry.fits else "✗ too big", "board": entry.board,
@@ -62,7 +62,12 @@ def draw_fits(run: runs.Run, report: ExportReport) -> None:
             "RAM": f"{about}{entry.ram_bytes:,} B", "RAM there is": f"{entry.ram_limit_bytes - entry.stack_bytes:,}",
             "smallest p": "none" if entry.smallest_p is None else str(entry.smallest_p),
         })  # fmt: skip
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Which boards the run fits, with predicted flash and RAM")
+    figures.table(
+        pd.DataFrame(rows),
+        "fits_table",
+        f"boards for {report.task}",
+        alt="Which boards the run fits, with predicted flash and RAM",
+    )
     st.caption(
         f"{report.precision.capitalize()}. Predicted, nothing was built; RAM without the stack. *About*: the code of another board and an assumed "
         "framework, not measured here. *Smallest p*: with it the network fits, if it is trained with that p."

@@ -1,14 +1,15 @@
 """A flash from the Firmware page: the command, the job, and the board's report."""
 
 import json
+from pathlib import Path
 
 import streamlit as st
 
+from pages.parts import device_panel
+from pages.parts.target import DRIVE, EMULATOR
 from tbn import charts, jobs
 from tbn.boards.building import Place
 from tbn.errors import TBNError
-
-EMULATOR, DRIVE = "emulator", "drive: "
 
 
 def arguments(place: Place, port: str | None, precision: str | None) -> list[str]:
@@ -25,8 +26,26 @@ def arguments(place: Place, port: str | None, precision: str | None) -> list[str
     ]
 
 
-def flash(place: Place, words_of: list[str]) -> None:
-    """Start the job; a second one for the same run and board is refused with a sentence."""
+def python_of(place: Place, port: str | None, precision: str | None) -> str:
+    """The same in Python."""
+    chosen = port or EMULATOR
+    drive = chosen.startswith(DRIVE)
+    options = [
+        f'"{place.run.id}"',
+        f'"{place.board.name}"',
+        f'drive="{chosen.removeprefix(DRIVE)}"' if drive else f'port="{chosen}"',
+    ]
+    options += [f'precision="{precision}"'] if precision else []
+    return (
+        "from tbn import boards\n\n"
+        f"report = boards.flash({', '.join(options)}, progress=print)\n"
+        'print(report.passed, "of", report.total, "images agree;", report.ticks, report.tick_unit)'
+    )
+
+
+def flash(place: Place, port: str | None, words_of: list[str]) -> None:
+    """Start the job; a second one for the same run and board is refused with a sentence. A console of this visitor lets go of the port."""
+    device_panel.hang_up(place, port)
     try:
         jobs.start(place.folder, [*words_of, "--json"], kind="flash")
     except TBNError as error:
@@ -34,11 +53,17 @@ def flash(place: Place, words_of: list[str]) -> None:
 
 
 def draw_result(job: jobs.Job) -> None:
-    """The build's own log while it runs; the board's report at the end."""
-    path = job.folder / "report.json"
-    if job.state != "done" or not path.is_file():
-        return
-    report = json.loads(path.read_text())
+    """The board's report at the end of a job."""
+    if job.state == "done":
+        draw_report(job.folder)
+
+
+def draw_report(folder: Path) -> bool:
+    """What the board answered last, if it was ever flashed; returns whether it was."""
+    try:
+        report = json.loads((folder / "report.json").read_text())
+    except (OSError, ValueError):
+        return False
     built = report["build"]
     flash_text = f"flash {built['flash_bytes']:,} of {built['flash_limit_bytes']:,} bytes"
     ram_text = f"RAM {built['ram_bytes']:,} of {built['ram_limit_bytes']:,} bytes"
@@ -64,9 +89,13 @@ def draw_result(job: jobs.Job) -> None:
         f"From the linked image: {flash_text}, {ram_text}, weights {built['linked_weight_bytes']:,} bytes as predicted{told}. "
         f"{built.get('precision', 'float32')}, {report['port']}, {report['date'][:10]}, {report['seconds']:.1f} s in all."
     )
-    st.page_link(
-        "pages/explore/memory.py",
-        label="Memory map of this firmware",
-        icon=":material/memory:",
-        query_params={"run": built["run"]},
-    )
+    here = {"run": built["run"]}
+    with st.container(horizontal=True):
+        st.page_link(
+            "pages/explore/memory.py", label="Memory map of this firmware", icon=":material/memory:", query_params=here
+        )
+        st.page_link(
+            "pages/deploy/device.py", label="Talk to the board", icon=":material/terminal:",
+            query_params=here | {"board": folder.name, "port": report["port"]},
+        )  # fmt: skip
+    return True

@@ -1,4 +1,4 @@
-"""What the Kernels page is made of: choices, tables, the words below its charts, and what stands in for a GPU that nobody has measured."""
+"""What the Kernels page is made of: records, tables, the words below its charts, and what stands in for a GPU that nobody has measured."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import data, words
+from pages.parts import address, bench_panel, data, figures, words
 from tbn import kernel_charts
 
 ROW = (
@@ -21,6 +21,7 @@ ROW = (
     "relative_error",
     "repeats",
 )
+BUSY = 1.5  # as in kernels.bench: processes that want to run
 MODEL_ROW = ("model", "engine", "median_ms", "inputs_per_second", "ratio", "limit", "relative_error", "repeats")
 FORMATS = {
     "median_us": "%.1f",
@@ -31,6 +32,11 @@ FORMATS = {
     "inputs_per_second": "%.0f",
 }
 COLUMNS = {name: st.column_config.NumberColumn(format=text) for name, text in FORMATS.items()}
+ALL_TEXT = (
+    "Further right is faster. A line is a layer and batch: how many times as fast as the fastest dense engine there (torch, ONNX Runtime, OpenVINO) "
+    "our fastest one is at each p; crosses are the fastest of others with fewer bits. Upright lines are what the roofline allows our largest p. "
+    "Choose one below for every engine's time."
+)
 LAYER_TEXT = (
     "Shorter is faster; x is the multiple of {}'s speed in the same run. *compute-once* multiplies only the distinct rows and writes p "
     "scaled copies; *collapsed* never writes the copies between two layers; *memory-only* (timed at p = 4) unpacks the whole weight at every call, "
@@ -53,31 +59,42 @@ BLOCKS_TEXT = (
 )
 
 
-def choose(label: str, options: list[Any], default: Any, key: str, show: Any = str) -> Any:
-    """Buttons of which one is always pressed; the choice is in the address."""
-    kept = default if default in options else options[0]
-    return (
-        st.segmented_control(
-            label, options, default=kept, required=True, key=key, format_func=show, bind="query-params"
-        )
-        or kept
+def records(*kinds: str) -> list[dict[str, Any]]:
+    """The benchmarks that came along and those that were made here, of these kinds, the newest first."""
+    found = [*bench_panel.records(), *data.kernel_records()]
+    return sorted(
+        (record for record in found if record.get("kind") in kinds),
+        key=lambda record: str(record["date"]),
+        reverse=True,
     )
 
 
-def record_box(found: list[Any], key: str) -> dict[str, Any]:
-    """Which machine; one thread first, as records come by date."""
-    names = {
-        f"{record['machine']}, {record['threads']} thread{'s' * (record['threads'] != 1)}": record
-        for record in reversed(found)
-    }
-    ordered = sorted(names, key=lambda name: names[name]["threads"])
-    return names[st.selectbox("Machine", ordered, key=key, bind="query-params", width=300)]
+def record_box(found: list[dict[str, Any]], key: str) -> dict[str, Any]:
+    """Which machine and run: those that came along first, one thread before two; then those of this computer. The address has the file's name."""
+    known = {str(record["file"]): record for record in found}
+    ordered = sorted(known, key=lambda name: ("job" in known[name], known[name]["threads"]))
+    asked = st.query_params.get("job")
+    default = asked if asked in known else ordered[0]
+    return known[address.box("Machine", ordered, default, key, lambda name: record_words(known[name]), 380)]
+
+
+def record_words(record: dict[str, Any]) -> str:
+    """``AMD EPYC, 2 cores, 1 thread``, and of a run of this computer when."""
+    name = f"{record['machine']}, {record['threads']} thread{'s' * (record['threads'] != 1)}"
+    if "job" not in record:
+        return name
+    return f"{name}, measured here {str(record['date'])[:16].replace('T', ' ')}{', quick' * bool(record.get('quick'))}"
 
 
 def where(record: dict[str, Any], more: str = "") -> None:
-    """Machine, date and versions of what is drawn below."""
+    """Machine, date and versions of what is drawn below, and whether the machine was busy or the run was cut short."""
     st.markdown(f"**{words.escape(record['machine'])}**")
-    st.caption(words.escape(kernel_charts.source(record) + more))
+    told = [kernel_charts.source(record) + more]
+    if (record.get("load") or 0) > BUSY:
+        told.append(f"the machine was busy then (load {record['load']}), so the ratios are off")
+    if record.get("complete") is False:
+        told.append("this run did not come to its end")
+    st.caption(words.escape("; ".join(told)))
 
 
 def missing(record: dict[str, Any], command: str) -> None:
@@ -100,7 +117,26 @@ def compiled() -> None:
     st.markdown(
         f"**Compiled for {targets}** with Triton {report['triton']}, {day}: what the machine code is, not how fast."
     )
-    st.dataframe(
-        rows, hide_index=True, alt="Registers, shared memory, spills and tensor core instructions of each kernel"
-    )
+    told = "Registers, shared memory, spills and tensor core instructions of each kernel"
+    figures.table(rows, "compiled", f"kernels compiled {day}", alt=told)
     st.caption(BLOCKS_TEXT)
+
+
+def python_of(record: dict[str, Any] | None, device: str) -> str:
+    """The page's first figure in Python; where there is no record, how to make one."""
+    if record is None:
+        kind = "cpu" if device == "cpu" else "gpu"
+        return f'from kernels.bench import main\n\nmain(["{kind}"])  # as python -m kernels.bench {kind} does'
+    path = (
+        f'"{bench_panel.path_of(record)}"'
+        if "job" in record
+        else f'Path(kernels.__file__).parent / "results" / "{record["file"]}"'
+    )
+    return f"""import json
+from pathlib import Path
+
+import kernels
+from tbn import speedup_charts
+
+record = json.loads(Path({path}).read_text())
+speedup_charts.speedups(record, record["rows"]).show()"""

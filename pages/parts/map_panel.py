@@ -32,7 +32,7 @@ def draw_map(report: ExportReport, board: Board, built: dict[str, Any] | None, m
     figure = memory_charts.memory_map(
         blocks, f"Bytes on {board.title}", f"Flash and RAM of the firmware for {board.title}"
     )
-    figures.draw(figure, "firmware")
+    figures.draw(figure, "firmware", f"firmware {report.task} {board.name}")
     st.caption(
         _told(
             report,
@@ -44,7 +44,8 @@ def draw_map(report: ExportReport, board: Board, built: dict[str, Any] | None, m
     )
     if linked is not None:
         table = memory_charts.comparison(predicted, linked)
-        st.dataframe(table, hide_index=True, alt="Bytes of each part of the firmware, predicted and linked")
+        told = "Bytes of each part of the firmware, predicted and linked"
+        figures.table(table, "predicted_linked", f"firmware {board.name}", alt=told)
     if code is not None and code.stack_bytes:
         st.caption(
             f"Stack: {code.stack_bytes:,} bytes at its deepest, measured in the emulator on other networks; "
@@ -56,13 +57,14 @@ def draw_map(report: ExportReport, board: Board, built: dict[str, Any] | None, m
     )
     with st.expander("The arena's plan", icon=":material/view_timeline:", expanded=len(parts) < 12):
         figure = memory_charts.arena_plan(parts)
-        figures.draw(figure, "arena")
+        figures.draw(figure, "arena", f"arena {report.task}")
         st.caption(
             "One stretch of RAM for all tensors. Those that overlap live at different times, or one is written over the other."
         )
     if linked is not None:
-        with st.expander("Every symbol of the image", icon=":material/table:"):
-            st.dataframe(linked, hide_index=True, alt="Symbols of the image with address, bytes and owner")
+        with st.expander("Every symbol of the image", icon=":material/table:", key="symbols"):
+            told = "Symbols of the image with address, bytes and owner"
+            figures.table(linked, "symbols_table", f"symbols {board.name}", alt=told)
 
 
 def built_for(run: runs.Run) -> dict[str, dict[str, Any]]:
@@ -97,3 +99,13 @@ def _told(
         f"*Linked*, read from the image: flash {built['flash_bytes']:,} bytes, RAM {built['ram_bytes']:,} bytes; of the {report.weight_bytes:,} "
         f"bytes of weights {built['linked_weight_bytes']:,} were found in it."
     )
+
+
+def python_of(run: runs.Run) -> str:
+    """The page's first figure in Python."""
+    return f"""from tbn import memory_charts, runs
+
+run = runs.complete("{run.id}")
+method = {{0: "fp32", 1: "binary"}}.get(run.config["p"], "tiled")
+blocks = memory_charts.layer_blocks(run.result["size"]["layers"], method)
+memory_charts.memory_map(blocks).show()"""

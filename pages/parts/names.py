@@ -2,7 +2,7 @@
 
 import os
 
-from tbn import tasks
+from tbn import models, tasks
 from tbn.errors import TBNError
 
 KINDS = {
@@ -31,8 +31,19 @@ TITLES = {
     "appliances": "Appliances energy",
     "beijing": "Beijing PM2.5",
     "household": "Household power",
-    "csv_forecast": "CSV file",
+    "csv_forecast": "Your series (CSV)",
+    "npz_images": "Your images (NPZ)",
+    "npz_points": "Your point clouds (NPZ)",
+    "npz_masks": "Your images with masks (NPZ)",
+    "csv_table": "Your table (CSV)",
 }
+YOURS = (
+    "csv_forecast",
+    "npz_images",
+    "npz_points",
+    "npz_masks",
+    "csv_table",
+)  # tasks that read one file, which can be uploaded
 FOLDERS = {  # tasks of which no data comes with the package, and the files that each reads
     "mnist": "train-images-idx3-ubyte and its three sisters, gzipped or not, or with MNIST/raw/ that holds them",
     "cifar10": "the binary version, cifar-10-batches-bin/*.bin",
@@ -42,16 +53,27 @@ FOLDERS = {  # tasks of which no data comes with the package, and the files that
     "modelnet40": "modelnet40_ply_hdf5_2048 or modelnet40_normal_resampled",
     "shapenet_part": "shapenetcore_partanno_segmentation_benchmark_v0_normal",
     "s3dis": "Stanford3dDataset_v1.2_Aligned_Version, or its Area_1 to Area_6",
-    "csv_forecast": "a CSV file, which the task argument file=NAME.csv names",
+    "csv_forecast": "a CSV file with a column of dates, which the task argument file=NAME.csv names",
+    "npz_images": "an .npz file of images and classes, which the task argument file=NAME.npz names",
+    "npz_points": "an .npz file of point clouds and classes, which the task argument file=NAME.npz names",
+    "npz_masks": "an .npz file of images and masks, which the task argument file=NAME.npz names",
+    "csv_table": "a CSV file of numbers with a class in each row, which the task argument file=NAME.csv names",
 }
 
 
 def title(task: str) -> str:
     """A task with its kind: ``Fashion-MNIST - image classification``."""
+    if task == "csv_table":  # it goes through the models of images
+        return f"{TITLES[task]} - classification of rows"
     try:
         return f"{TITLES.get(task, task)} - {KINDS[tasks.kind_of(task)]}"
     except TBNError:  # a run of a task that this version does not have
         return task
+
+
+def models_for(task: str) -> tuple[str, ...]:
+    """The models that a task can take: of a table, whose rows are no pictures, the perceptron alone."""
+    return ("mlp",) if task == "csv_table" else models.names(tasks.kind_of(task))
 
 
 def wanted(task: str) -> str:

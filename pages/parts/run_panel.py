@@ -1,14 +1,18 @@
-"""A chosen run: what it scores, what it weighs layer by layer, how it learned, and the command that makes it again."""
+"""A chosen run: what it scores and answers, what it weighs layer by layer, how it learned, what can be taken away of it, and the command that
+makes it again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figures, signals_panel, words
+from pages.parts import contents, figures, samples_panel, scores_panel, signals_panel, take_away, words
 from pages.parts.choose import FIRMWARE_MODELS, describe
-from tbn import charts, runs, training_charts
+from pages.parts.scores_panel import draw_curves as draw_curves
+from tbn import charts, measured, runs
+from tbn.marks import Network
 from tbn.scores import METRICS
 
 LAYER_COLUMNS = {
@@ -22,21 +26,53 @@ LAYER_COLUMNS = {
     "macs_dense": st.column_config.NumberColumn("MACs, dense", format="localized"),
     "macs_computed": st.column_config.NumberColumn("MACs, computed", format="localized"),
 }
+LINKS = {
+    "pages/explore/memory.py": ("Memory map", ":material/memory:", "run"),
+    "pages/explore/layers.py": ("Layers", ":material/layers:", "run"),
+    "pages/explore/compare.py": ("Compare", ":material/compare:", "runs"),
+    "pages/deploy/firmware.py": ("Make firmware", ":material/developer_board:", "run"),
+}
+Row = "pd.Series[Any]"
 
 
-def draw(row: "pd.Series", same: pd.DataFrame) -> None:  # type: ignore[type-arg]
-    """The panel of the run in ``row`` of the frame; ``same`` are the runs of its configuration: ``charts.configurations`` merges them."""
+def draw(row: Row, same: pd.DataFrame) -> None:  # type: ignore[valid-type]
+    """The panel of the run in ``row`` of the frame; ``same`` are the runs of its configuration: ``charts.configurations`` merges them.
+
+    Only the part that is open is made; it is in the address (``?part=``).
+    """
     run = runs.Run(Path(row["path"]))
-    result, metric = run.result or {}, row["metric"]
+    _head(row, same)
+    parts: dict[str, Callable[[], None]] = {
+        "Scores": lambda: _scores(run, row),
+        "Answers": lambda: samples_panel.draw([row["path"]], [Network(describe(row), str(row["method"]))]),
+        "Layers": lambda: _layers(run, row),
+        "Signals": lambda: signals_panel.draw(
+            run.signals(), {layer["name"]: layer["status"] for layer in _sizes(run)["layers"]}
+        ),
+        "Take away": lambda: take_away.draw(run, str(row["model"])),
+        "Setup": lambda: _setup(run, row),
+    }
+    part = st.segmented_control(
+        "Show",
+        list(parts),
+        default="Scores",
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    with st.container(key="part_body"):
+        parts[part if part in parts else "Scores"]()
+
+
+def _head(row: Row, same: pd.DataFrame) -> None:  # type: ignore[valid-type]
+    """Its name, its numbers, and the ways to other pages."""
+    metric = row["metric"]
     st.subheader(f"{describe(row)}, seed {row['seed']}", anchor=False)
     with st.container(horizontal=True):
         st.metric(f"Test {METRICS[metric].label}", charts.score_text(metric, row["score"]), width="content")
-        st.metric(
-            "Weights",
-            charts.bytes_text(row["weight_bytes"]),
-            width="content",
-            help=f"{row['weight_bytes']:,} bytes: tiles and alphas",
-        )
+        stored = f"{row['weight_bytes']:,} bytes: tiles and alphas"
+        st.metric("Weights", charts.bytes_text(row["weight_bytes"]), width="content", help=stored)
         st.metric("Bits a weight", f"{row['bits_per_weight']:.3g}", width="content")
     notes = [charts.smaller_text(float(row["compression"]))]
     for whole in charts.configurations(same).to_dict("records"):
@@ -45,76 +81,45 @@ def draw(row: "pd.Series", same: pd.DataFrame) -> None:  # type: ignore[type-arg
             notes.append(f"{mean} ± {std} over {whole['seeds']} seeds")
     if row["macs_computed"] and row["macs_computed"] < row["macs_dense"]:
         notes.append(f"{row['macs_dense'] / row['macs_computed']:.2f}x fewer MACs ({int(row['macs_computed']):,})")
+    if (timed := measured.latency(row["path"], row["source"])) is not None:
+        notes.append(f"{timed['median_ms']:.3g} ms an input on one thread of this machine")
+    notes += [str(row["setup"])] if row["setup"] else []
     st.caption(words.escape("; ".join(notes)))
     with st.container(horizontal=True):
-        here = {"run": row["run"]}
-        st.page_link("pages/explore/memory.py", label="Memory map", icon=":material/memory:", query_params=here)
-        if row["model"] in FIRMWARE_MODELS:
-            st.page_link(
-                "pages/deploy/firmware.py", label="Make firmware", icon=":material/developer_board:", query_params=here
-            )
-    scores, sizes, curve, signals, made = st.tabs(["Scores", "Sizes", "Curve", "Signals", "Configuration"])
-    with scores:
-        draw_scores(result["metrics"], result.get("baselines") or {})
-    with sizes:
-        layers = pd.DataFrame(result["size"]["layers"])
-        layers["shape"] = ["x".join(map(str, shape)) for shape in layers["shape"]]
-        st.dataframe(
-            layers,
-            column_order=list(LAYER_COLUMNS),
-            column_config=LAYER_COLUMNS,
-            hide_index=True,
-            alt="Size of each layer",
-            placeholder="-",
-        )
-        st.caption(
-            f"Biases, norms and the rest: {result['size']['other_bytes']:,} bytes more; in all {row['total_bytes']:,} bytes."
-        )
-    with curve:
-        draw_curves(run.metrics(), metric, str(row["method"]))
-    with signals:
-        signals_panel.draw(run.signals(), {layer["name"]: layer["status"] for layer in result["size"]["layers"]})
-    with made:
+        for page, (label, icon, name) in LINKS.items():
+            if page in contents.PAGES and (page != "pages/deploy/firmware.py" or row["model"] in FIRMWARE_MODELS):
+                st.page_link(page, label=label, icon=icon, query_params={name: row["run"]})
+
+
+def _sizes(run: runs.Run) -> dict[str, Any]:
+    return dict((run.result or {})["size"])
+
+
+def _scores(run: runs.Run, row: Row) -> None:  # type: ignore[valid-type]
+    result = run.result or {}
+    scores_panel.draw_scores(result["metrics"], result.get("baselines") or {})
+    scores_panel.draw_curves(run.metrics(), row["metric"], str(row["method"]))
+
+
+def _layers(run: runs.Run, row: Row) -> None:  # type: ignore[valid-type]
+    size = _sizes(run)
+    layers = pd.DataFrame(size["layers"])
+    layers["shape"] = ["x".join(map(str, shape)) for shape in layers["shape"]]
+    order = [name for name in LAYER_COLUMNS if name in layers]
+    figures.table(
+        layers[order], "layers_table", f"layers-{row['run']}", alt="Size of each layer", column_order=order, column_config=LAYER_COLUMNS,
+        placeholder="-",
+    )  # fmt: skip
+    st.caption(f"Biases, norms and the rest: {size['other_bytes']:,} bytes more; in all {row['total_bytes']:,} bytes.")
+
+
+def _setup(run: runs.Run, row: Row) -> None:  # type: ignore[valid-type]
+    if (file := run.config.get("uploaded")) is not None:
+        st.markdown(f"Not trained here: it was uploaded as `{file}` and tested on this task's data.")
+    else:
         st.code(words.train_command(run.config), language="bash", wrap_lines=True)
-        st.caption(
-            f"`{row['run']}`, data: {words.escape(str(row['data_source']))}; trained in {row['seconds']:,.0f} s on "
-            f"{words.escape(str(row['machine']))}, {str(row['date'])[:10]}."
-        )
-        st.json({**run.config, **result.get("provenance", {})}, expanded=False)
-
-
-def draw_scores(metrics: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> None:
-    """All that was measured on the test set, beside the task's trivial baselines."""
-    measured = sorted((name for name in metrics if not name.startswith("train_")), key=lambda name: name not in METRICS)
-    rows = {"this network": metrics, **baselines}
-    table = {_label(name): [charts.score_text(name, scores.get(name)) for scores in rows.values()] for name in measured}
-    st.dataframe({"Test set": list(rows), **table}, hide_index=True, alt="Scores of the network and of trivial methods")
-    lower = [METRICS[name].label for name in measured if name in METRICS and not METRICS[name].higher_is_better]
-    told = ["Whole test set, last epoch."] + [f"Lower is better for {' and '.join(lower)}."] * bool(lower)
-    told.append(
-        "Below the network: trivial methods on the same test set."
-        if baselines
-        else "Trivial baselines: not measured for this run."
+    spent = "" if file is not None else f"trained in {row['seconds']:,.0f} s on "
+    st.caption(
+        f"`{row['run']}`, data: {words.escape(str(row['data_source']))}; {spent}{words.escape(str(row['machine']))}, {str(row['date'])[:10]}."
     )
-    told += [
-        f"On the training set: {_label(name.removeprefix('train_'))} {charts.score_text(name.removeprefix('train_'), value)}."
-        for name, value in metrics.items()
-        if name.startswith("train_")
-    ]
-    st.caption(" ".join(told))
-
-
-def _label(name: str) -> str:
-    """A result's key in words: ``Mean IoU``, ``Loss``."""
-    label = METRICS[name].label if name in METRICS else name.replace("_", " ")
-    return label[:1].upper() + label[1:]
-
-
-def draw_curves(metrics: pd.DataFrame, metric: str, method: str) -> None:
-    """The task's metric and the loss over the epochs, or why there are none."""
-    if metrics.empty:
-        st.caption("No curve: no epoch has been written down.")
-        return
-    for what in (metric, "mae" if metric == "mse" else "loss"):  # of a forecast the loss is the metric itself
-        figure = training_charts.curves(metrics, what, method)
-        figures.draw(figure, f"curve_{what}", bar=False)
+    st.json({**run.config, **(run.result or {}).get("provenance", {})}, expanded=False)

@@ -37,7 +37,7 @@ def draw(signals: Sequence[Mapping[str, Any]], methods: Mapping[str, str]) -> No
                               ("alphas", training_charts.alphas, ALPHAS)):  # fmt: skip
         st.markdown(text)
         figure = chart(signals, tiled)
-        figures.draw(figure, f"signals_{name}", bar=False)
+        figures.draw(figure, f"signals_{name}", name, bar=False)
     if len(tiled) > training_charts.NAMED_LAYERS:
         st.caption("Later layers are fainter; hover over a line for its layer. Blue is tiled, orange binary.")
     else:

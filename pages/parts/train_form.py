@@ -6,14 +6,15 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import data, names, words
+from pages.parts import names, train_more, words
 from pages.parts.choose import shared_box
-from tbn import models, tasks
+from tbn import tasks, uploads
 from tbn.charts import method_of
 from tbn.errors import TBNError
-from tbn.recipes import RECIPES, min_layer_size
+from tbn.recipes import min_layer_size
 
-ADVANCED = ("recipe", "lr", "batch_size", "label_smoothing", "model_args", "task_args", "warm_start", "teacher")
+LEAST_OF_YOURS = 1_000
+ADVANCED = ("lr", "batch_size", "label_smoothing", "ema", "own", "model_args", "task_args", "warm_start", "teacher")
 
 
 def choose() -> dict[str, Any]:
@@ -24,21 +25,37 @@ def choose() -> dict[str, Any]:
     """
     known = tasks.names()
     task = shared_box("Task", known, "task", known[0], words=names.title) or known[0]
-    model = st.selectbox("Model", models.names(tasks.kind_of(task)), key="model", bind="query-params")
+    upload = _upload(task) if task in names.YOURS else None
+    model = st.selectbox("Model", names.models_for(task), key="model", bind="query-params")
     config: dict[str, Any] = {"task": task, "model": model}
-    if task in names.FOLDERS:
+    if upload is not None:
+        config["data_root"] = str(upload.folder)
+    elif task in names.FOLDERS:
         config["data_root"] = _folder(task)
-    usual, more = (
-        st.container(),
-        st.expander("More choices", icon=":material/tune:", expanded=any(name in st.query_params for name in ADVANCED)),
-    )
-    with more:
-        chosen = _recipe()
-    with usual:
-        config |= _tiling(min_layer_size(task, chosen["recipe"]))
-    with more:
-        config |= chosen | _other_runs(task, model, config["p"]) | _arguments()
+    recipe = train_more.recipe_box(tasks.kind_of(task))
+    config |= _tiling(LEAST_OF_YOURS if upload is not None else min_layer_size(task, recipe))
+    if (
+        upload is not None and config["min_layer_size"] is None
+    ):  # networks for small data are small, and 64,000 would leave them binary
+        config["min_layer_size"] = LEAST_OF_YOURS
+    with st.expander(
+        "More choices", icon=":material/tune:", expanded=any(name in st.query_params for name in ADVANCED)
+    ):
+        config |= train_more.instead(recipe) | train_more.other_runs(task, model, config["p"]) | _arguments()
+    if upload is not None:
+        config["task_args"] = {**upload.task_args, **config["task_args"]}
     return config
+
+
+def _upload(task: str) -> uploads.Upload | None:
+    """The file that the training reads, of those that were brought; None where there is none, or another is named below."""
+    kept = {upload.name: upload for upload in uploads.every() if upload.task == task}
+    if kept:
+        chosen = st.selectbox("File", list(kept), key="file", bind="query-params") or next(iter(kept))
+        st.caption(words.escape(kept[chosen].source + "."))
+        return kept[chosen]
+    st.page_link("pages/run/data.py", label="Bring your file", icon=":material/upload_file:")
+    return None
 
 
 def _folder(task: str) -> str | None:
@@ -83,44 +100,6 @@ def _tiling(least: int) -> dict[str, Any]:
     )  # fmt: skip
     return {"p": int(p), "min_layer_size": smallest, "alpha": alpha or "tile", "alpha_source": source or "separate", "epochs": int(epochs),
             "seed": int(seed)}  # fmt: skip
-
-
-def _recipe() -> dict[str, Any]:
-    """Hyper-parameters by name, and what replaces them."""
-    name = st.selectbox("Recipe", list(RECIPES), key="recipe", bind="query-params") or "adamw"
-    recipe = RECIPES[name]
-    st.caption(
-        f"{words.escape(recipe.source[:1].upper() + recipe.source[1:])}. {recipe.optimizer}, {recipe.schedule} schedule, "
-        f"{recipe.epochs:,} epochs of its own, augmentation: {words.escape(recipe.augmentation)}."
-    )
-    first, second, third = st.columns(3)
-    lr = first.number_input(
-        "Learning rate", 0.0, None, None, format="%g", key="lr", bind="query-params", placeholder=f"{recipe.lr:g}"
-    )
-    batch = second.number_input(
-        "Batch size", 1, None, None, key="batch_size", bind="query-params", placeholder=str(recipe.batch_size)
-    )
-    smoothing = third.number_input(
-        "Label smoothing", 0.0, 0.99, None, format="%g", key="label_smoothing", bind="query-params", placeholder=f"{recipe.label_smoothing:g}"
-    )  # fmt: skip
-    return {"recipe": name, "lr": lr or None, "batch_size": batch, "label_smoothing": smoothing}
-
-
-def _other_runs(task: str, model: str, p: int) -> dict[str, Any]:
-    """Full-precision runs of this task to start from, or to learn from."""
-    frame = data.finished()
-    dense = frame[(frame["task"] == task) & (frame["method"] == "fp32")]
-    found = {}
-    for key, label, runs, tip in (
-        ("warm_start", "Start from the weights of", dense[dense["model"] == model], "Its dense weights become the latent weights."),
-        ("teacher", "Teacher", dense, "Its outputs are learned beside the targets (distillation)."),
-    ):  # fmt: skip
-        missing = f"train {task} with p = 0 first"
-        found[key] = st.selectbox(
-            label, list(runs["run"]), index=None, key=key, bind="query-params", help=f"A full-precision run of this task. {tip}",
-            placeholder="nothing" if len(runs) else missing, disabled=runs.empty or p == 0,
-        )  # fmt: skip
-    return found
 
 
 def _arguments() -> dict[str, dict[str, str]]:

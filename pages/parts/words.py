@@ -68,6 +68,25 @@ def nothing_yet(
         st.page_link(page, label=label, icon=icon, query_params=query)
 
 
+def place_for_code() -> None:
+    """Beside the title: where this page's ``copy_as`` will be."""
+    st.session_state["place_for_code"] = st.container(key="code", width="content")
+
+
+def copy_as(python: str, cli: str | None = None) -> None:
+    """What this page shows as code, beside its title: Python that makes it with the public functions, and the command if there is one.
+
+    A page calls it once, outside fragments, with its present choices.
+    """
+    place = st.session_state.get("place_for_code") or st.container(key="code")
+    with place.popover("Copy as code", icon=":material/code:", type="tertiary", key="copy_as"):
+        st.markdown("**Python**")
+        st.code(python.strip(), language="python", wrap_lines=True)
+        if cli is not None:
+            st.markdown("**Command line**")
+            st.code(cli.strip(), language="bash", wrap_lines=True)
+
+
 def train_command(config: Mapping[str, Any]) -> str:
     """The command line that trains this configuration."""
     return shlex.join(["tbn", "train", *train_arguments(config)])

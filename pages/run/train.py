@@ -2,34 +2,21 @@
 
 import streamlit as st
 
-from pages.parts import live, run_panel, train_form, words
-from tbn import jobs, runs, tasks
+from pages.parts import choose, cost_panel, live, run_panel, train_form, words
+from tbn import job_keeping, jobs, runs, tasks
 from tbn.charts import method_of, score_text
-from tbn.errors import TBNError
 from tbn.scores import HEADLINE, METRICS
 
 
 def launch(config: dict[str, object]) -> None:
     """Start a training job in a run folder of its own, and show it."""
-    try:
-        folder = runs.new_folder(config)
-        begin(folder, [*words.train_arguments(config), "--folder", str(folder.resolve())])
-    except TBNError as error:
-        st.session_state["train_error"] = error
 
+    def begin() -> None:
+        folder = runs.new_folder(config).resolve()
+        job = jobs.start(folder, ["train", *words.train_arguments(config), "--folder", str(folder), "--json"], "train")
+        choose.remember("job", live.key(job))
 
-def go_on(job: jobs.Job) -> None:
-    """Resume a run that was killed or cancelled."""
-    try:
-        begin(job.folder, ["--resume", str(job.folder)])
-    except TBNError as error:
-        st.session_state["train_error"] = error
-
-
-def begin(folder: "runs.Path", arguments: list[str]) -> None:
-    """Start ``tbn train`` on a folder and make it the job that is shown."""
-    job = jobs.start(folder, ["train", *arguments, "--json"], kind="train")
-    st.session_state["job"] = live.name(job)
+    live.trying(begin)
 
 
 def draw_result(job: jobs.Job) -> None:
@@ -56,39 +43,35 @@ def draw_result(job: jobs.Job) -> None:
 
 
 left, right = st.columns([2, 3], gap="large")
-with left, st.container(border=True), words.errors_as_sentences():
+config = None
+with left, st.container(border=True, key="form"), words.errors_as_sentences():
     config = train_form.choose()
-    st.button(
-        "Train",
-        type="primary",
-        icon=":material/play_arrow:",
-        key="start",
-        on_click=launch,
-        args=(config,),
-        width="stretch",
-    )
+    st.button("Train", type="primary", icon=":material/play_arrow:", key="start", on_click=launch, args=(config,), width="stretch")  # fmt: skip
+    cost_panel.draw(config)
     st.code(words.train_command(config), language="bash", wrap_lines=True)
 
 with right:
-    if (error := st.session_state.pop("train_error", None)) is not None:
-        words.sentence(error)
-    known = {live.name(job): job for job in live.every_job() if job.kind == "train"}
+    live.notice()
+    known = {live.key(job): job for job in live.every_job() if job.kind == "train"}
     if not known:
         st.info("No training has been started here yet. Choose on the left and press **Train**; it goes on when you leave this page.",
                 icon=":material/model_training:")  # fmt: skip
     else:
-        asked = st.query_params.get("job")
-        if asked and asked not in known:
-            st.warning(
-                f"There is no job `{asked}` in `{runs.runs_root()}`; the newest is shown.", icon=":material/link_off:"
-            )
-        if st.session_state.get("job") not in known:
-            st.session_state.pop("job", None)
-        running = [name for name, job in known.items() if job.running]
-        chosen = st.selectbox(f"Job ({len(running)} running, {len(known)} in all)", list(known), key="job", bind="query-params",
-                              index=list(known).index(running[0]) if running else 0)  # fmt: skip
-        job = known[chosen]
+        running = [key for key, job in known.items() if job.running]
+        first = running[0] if running else next(iter(known))
+        job = known[choose.shared_box("Job", list(known), "job", first) or first]
         live.panel(job, draw_result)
-        if not job.running and job.state != "done" and (job.folder / "config.json").is_file():
-            st.button("Go on where it stopped", icon=":material/resume:", key="resume", on_click=go_on, args=(job,))
-            st.code(f"tbn train --resume {job.folder}", language="bash", wrap_lines=True)
+        with st.container(horizontal=True, vertical_alignment="center", key="job_links"):
+            if not job.running and job.state != "done" and (job.folder / "config.json").is_file():
+                st.button("Go on where it stopped", icon=":material/resume:", key="resume",
+                          on_click=live.trying, args=(lambda: job_keeping.retry(job.folder),))  # fmt: skip
+            others = f"All {len(known)} trainings, {len(running)} running" if len(known) > 1 else "All jobs"
+            st.page_link(live.JOBS, label=others, icon=":material/list:", query_params={"kind": "train"})
+if config is not None:
+    chosen = ", ".join(
+        f"{name}={value!r}" for name, value in cost_panel.plain(config).items() if value not in ({}, None)
+    )
+    words.copy_as(
+        f"from tbn.config import RunConfig\nfrom tbn.train import fit\n\nrun = fit(RunConfig({chosen}))\nprint(run.path, run.result['metrics'])",
+        words.train_command(config),
+    )

@@ -23,7 +23,7 @@ from tbn.export.run import export_run, firmware_folder
 from tbn.files import write_json
 from tbn.locks import owned
 
-STEPS = ("check", "generate", "build", "fit", "flash", "verify")
+STEPS = ("check", "generate", "build", "fit", "port", "flash", "verify")
 FREE_BYTES = 100 << 20  # a build folder with zig's cache takes some 10 MB, the first build of a toolchain more
 Progress = Callable[[str, str, str], None]
 

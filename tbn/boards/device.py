@@ -160,7 +160,7 @@ class Device:
                 if frame.kind == kind | REPLY:
                     return frame.payload
                 if frame.kind == ERROR_REPLY:
-                    raise BoardError(f"the board refused: {_reason(frame.payload)}", "flash the run's firmware again")
+                    raise BoardError(f"the board refused: {reason_of(frame.payload)}", "flash the run's firmware again")
         raise BoardError(
             f"the board did not answer within {seconds:.3g} s, {ATTEMPTS} times",
             "is this the right port, and is the board flashed? press its reset button and try again",
@@ -174,7 +174,7 @@ class Device:
             yield from self._decoder.feed(data) if data else self._decoder.skip()
 
 
-def _reason(payload: bytes) -> str:
+def reason_of(payload: bytes) -> str:
     """An ERROR reply in words."""
     if len(payload) != 5 or payload[0] not in ERRORS:
         return f"error {payload.hex() or 'without a number'}"
@@ -188,7 +188,7 @@ def connect(url: str, boot_seconds: float = BOOT_SECONDS) -> Iterator[tuple[Devi
     Args:
         boot_seconds: how long a port may be away and a board silent.
     """
-    stream = _open(url, boot_seconds)
+    stream = open_port(url, boot_seconds)
     try:
         device = Device(stream)
         yield device, _first_answer(device, boot_seconds)
@@ -196,7 +196,7 @@ def connect(url: str, boot_seconds: float = BOOT_SECONDS) -> Iterator[tuple[Devi
         stream.close()
 
 
-def _open(url: str, seconds: float) -> Stream:
+def open_port(url: str, seconds: float) -> Stream:
     """After an upload a USB port may be away for a moment."""
     until = time.monotonic() + seconds
     while True:

@@ -1,4 +1,4 @@
-"""One call from a run to a board that answers like the run: check, generate, build, fit, flash, verify.
+"""One call from a run to a board that answers like the run: check, generate, build, fit, port, flash, verify.
 
 ``report.json`` beside the build says how it went; it is written once the board has answered the self-test.
 """
@@ -78,7 +78,7 @@ def flash(
                 raise TBNError("an emulated board has no drive", "leave --drive out, or name the board's serial port")
             onto = None if drive is None else drives.choose(place.board, drive)
             check_tools(place.board, ports.is_emulator(chosen) or onto is not None)
-            owned.enter_context(ports.held(_lock(place, chosen), chosen))
+            owned.enter_context(ports.held(port_lock(place, chosen), chosen))
             say(
                 f"{place.run.id} for {place.board.title} on {chosen}"
                 + (f" and {onto.path}" if onto is not None else "")
@@ -100,7 +100,7 @@ def evaluate_on_board(
     tell = progress or (lambda fraction, message: None)
     place = place_of(run, board)
     chosen = ports.choose(place.board, port)
-    with ports.held(_lock(place, chosen), chosen):
+    with ports.held(port_lock(place, chosen), chosen):
         export = export_run(place.run, precision=precision)
         if not _runs_model(place, chosen, export):
             steps = Steps(lambda step, state, message: tell(0.0, f"{step}: {message}"))
@@ -110,7 +110,7 @@ def evaluate_on_board(
 
         inputs = task_of(place.run).test_inputs[:limit]
         outputs, ticks = selftest.evaluate(
-            lambda: connect(_url(place, chosen)), export, export.encode(inputs), progress
+            lambda: connect(port_url(place, chosen)), export, export.encode(inputs), progress
         )
     return export.decode(outputs, inputs), float(ticks.mean()) if ports.is_emulator(chosen) else None
 
@@ -121,6 +121,8 @@ def _flash(
     started = time.monotonic()
     emulated = ports.is_emulator(port)
     built, export = build_in(place, emulated or drive is not None, steps, limit_seconds, precision)
+    with steps.step("port", f"{place.board.title} on {port if drive is None else drive.path}") as say:
+        say(_there(place.board, port, drive))
     with steps.step("flash", f"{place.board.title} on {port if drive is None else drive.path}") as say:
         if drive is not None:
             image = built.elf.with_suffix(f".{drive.kind.image}")
@@ -131,7 +133,7 @@ def _flash(
             took = pio.run([*upload, port], place.workspace, export.folder, place.log, pio.UPLOAD_SECONDS)
             say(f"{built.flash_bytes:,} bytes in {took:.1f} s")
     with steps.step("verify", f"{export.images} images") as say:
-        with connect(_url(place, port)) as (device, info):
+        with connect(port_url(place, port)) as (device, info):
             test = selftest.self_test(device, info, export)
         unit = "instructions" if emulated else info.tick_unit
         report = FlashReport(
@@ -149,6 +151,22 @@ def _flash(
     return report
 
 
+def _there(board: Board, port: str, drive: drives.Drive | None) -> str:
+    """Whether the port and the drive are still where they were before the build, in words.
+
+    Raises:
+        TBNError: the board was unplugged meanwhile.
+    """
+    if ports.is_emulator(port):
+        return f"{port}: emulated on this computer"
+    chosen = ports.choose(board, port)
+    found = next((known for known in ports.list_ports() if known.device == chosen), None)
+    words = chosen if found is None else f"{chosen}: {found.description} ({found.usb_id})"
+    if drive is None:
+        return words
+    return f"{drives.choose(board, str(drive.path)).path}, and {words}"
+
+
 def _in_words(test: selftest.SelfTest) -> str:
     """How a self-test went."""
     images = f"{test.passed} of {test.total} images agree"
@@ -160,21 +178,25 @@ def _in_words(test: selftest.SelfTest) -> str:
 
 def _check_model(place: Place, port: str, export: ExportReport) -> None:
     """Whether the board runs the model."""
-    with connect(_url(place, port)) as (_, info):
+    with connect(port_url(place, port)) as (_, info):
         selftest.check_model(info, export)
 
 
 def _runs_model(place: Place, port: str, export: ExportReport) -> bool:
     """Whether the board answers already, with this model."""
     try:
-        with connect(_url(place, port), boot_seconds=1.0) as (_, info):
+        with connect(port_url(place, port), boot_seconds=1.0) as (_, info):
             return info.model_hash == export.model_hash and info.board == place.board.name
     except TBNError:
         return False
 
 
-def _url(place: Place, port: str) -> str:
-    """What pyserial opens."""
+def port_url(place: Place, port: str) -> str:
+    """What ``tbn.boards.line.open_line`` opens: the port itself, or socket://127.0.0.1:PORT of an emulated board.
+
+    Raises:
+        TBNError: the emulated board is off.
+    """
     if not ports.is_emulator(port):
         return port
     url = emulator.read_state(place.emulator_state).get("url")
@@ -183,6 +205,6 @@ def _url(place: Place, port: str) -> str:
     return str(url)
 
 
-def _lock(place: Place, port: str) -> Path:
-    """An emulated board is the run's own; a real port is everybody's."""
+def port_lock(place: Place, port: str) -> Path:
+    """The lock file of whoever talks to a board. An emulated board is the run's own; a real port is everybody's."""
     return place.folder / ".port.lock" if ports.is_emulator(port) else cache_root() / "ports" / ports.lock_name(port)

@@ -6,7 +6,7 @@ from its second byte, so that a good frame which a wrong length swallowed is fou
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 VERSION, HEADER_BYTES, CRC_BYTES, MOST_BYTES = 1, 8, 4, 65535
@@ -29,10 +29,15 @@ def encode(kind: int, sequence: int, payload: bytes) -> bytes:
 
 
 class Decoder:
-    """Takes bytes as they come, gives the good frames among them."""
+    """Takes bytes as they come, gives the good frames among them.
 
-    def __init__(self) -> None:
+    Args:
+        noise: is given the bytes that belong to no frame, in their order.
+    """
+
+    def __init__(self, noise: Callable[[bytes], None] | None = None) -> None:
         self._data = bytearray()
+        self._noise = noise
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The frames that ``data`` completes; everything else is skipped."""
@@ -41,8 +46,13 @@ class Decoder:
 
     def skip(self) -> Iterator[Frame]:
         """Nothing came for a while: what looks like the beginning of a frame is none. The frames behind it."""
-        del self._data[:1]
+        self._drop(1)
         return self._frames()
+
+    @property
+    def kept(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return len(self._data)
 
     def clear(self) -> None:
         """Forget what has come."""
@@ -51,7 +61,7 @@ class Decoder:
     def _frames(self) -> Iterator[Frame]:
         data = self._data
         while (start := data.find(SYNC)) >= 0:
-            del data[:start]
+            self._drop(start)
             if len(data) < HEADER_BYTES:
                 return
             version, kind, sequence, zero, length = struct.unpack_from("<BBBBH", data, len(SYNC))
@@ -60,9 +70,15 @@ class Decoder:
             if plausible and len(data) < end + CRC_BYTES:
                 return
             if not plausible or struct.unpack_from("<I", data, end)[0] != zlib.crc32(data[len(SYNC) : end]):
-                del data[:1]
+                self._drop(1)
                 continue
             payload = bytes(data[HEADER_BYTES:end])
             del data[: end + CRC_BYTES]
             yield Frame(kind, sequence, payload)
-        del data[: len(data) - data.endswith(SYNC[:1])]  # no frame begins in the rest
+        self._drop(len(data) - data.endswith(SYNC[:1]))  # no frame begins in the rest
+
+    def _drop(self, count: int) -> None:
+        """Bytes at the beginning that belong to no frame."""
+        if self._noise is not None and count and self._data:
+            self._noise(bytes(self._data[:count]))
+        del self._data[:count]

@@ -122,7 +122,8 @@ def _checked(board: Board, port: str, ports: tuple[Port, ...]) -> str:
 def held(lock: Path, port: str) -> AbstractContextManager[None]:
     """Own a port for a while; a second owner is refused at once."""
     busy = TBNError(
-        f"the port {port} is in use by another flash or evaluation", "wait until it has ended, or cancel it"
+        f"the port {port} is in use by another flash or evaluation, or by the console of a Device page",
+        "wait until it has ended, cancel it, or disconnect the console",
     )
     return owned(lock, busy)
 

@@ -1,4 +1,4 @@
-"""The command line: ``tbn train eval summary runs zoo bench quantise export fit build flash boards doctor``.
+"""The command line: ``tbn train eval summary runs zoo sweep bench quantise export fit build flash boards doctor``.
 
 With ``--json`` one JSON object goes to stdout and everything else to stderr. Exit status: 0 done, 1 failed (one line
 with its fix), 2 wrong usage, 130 interrupted. Commands import what they need when they run, so that help is instant.
@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from tbn.cli import benchmarks, firmware, fit, quantise, training
+from tbn.cli import benchmarks, firmware, fit, quantise, sweep, training
 from tbn.cli.common import speaks
 from tbn.errors import TBNError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (training, benchmarks, quantise, fit, firmware):
+for part in (training, sweep, benchmarks, quantise, fit, firmware):
     app.add_typer(part.app)
 
 

@@ -1,36 +1,112 @@
-"""``tbn fit``: which boards a run fits, before anything is built."""
+"""``tbn fit``: which boards a run fits, before anything is built; or the best network that fits a budget."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbn.cli.common import Json, RunName, Runs, emit
+from tbn.cli.common import Json, Runs, emit, stderr
+from tbn.errors import TBNError
 
 if TYPE_CHECKING:
     from tbn.boards.fitting import Fit
+    from tbn.sweep.budget import Found
 
 app = typer.Typer()
 
 
 @app.command()
 def fit(
-    run: RunName,
+    run: Annotated[str | None, typer.Argument(help="Run folder, or id of a run or zoo entry; or give --task.")] = None,
+    task: Annotated[str | None, typer.Option(help="Find the best network for this task under a budget.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Bytes of the packed network, biases and norms included: 3200B, 4KiB.")
+    ] = None,
+    ram: Annotated[str | None, typer.Option(help="Bytes of RAM on the board, without the stack.")] = None,
+    instructions: Annotated[int | None, typer.Option(help="Of one inference on the board's emulator.")] = None,
+    model: Annotated[str, typer.Option(help="(default: the usual one of the task's kind)")] = "",
+    width: Annotated[
+        str | None,
+        typer.Option(help="NAME=16,24,32: the model's widths to choose from (default: parts of the usual one)."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE for all trainings, e.g. epochs=20, data=embedded.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Full trainings of the winner.")] = 1,
+    short_epochs: Annotated[int | None, typer.Option(help="Of the first short trainings (default: a fifth).")] = None,
+    against_uniform: Annotated[
+        bool, typer.Option("--against-uniform", help="Train the best network with the same factor everywhere, too.")
+    ] = False,
     precision: Annotated[
         str | None,
         typer.Option(help="integer or float32 (default: integer where the model has a twin in whole numbers)."),
     ] = None,
     board: Annotated[list[str] | None, typer.Option(help="Only this board (may be repeated); see tbn boards.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where progress.json is kept.")] = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
-    """Which boards a run fits, and the smallest tiling factor that would: predicted, nothing is built."""
+    """Which boards a run fits; or, with --task, the best network that fits a budget: a tiling factor for each layer, and the width."""
+    if (run is None) == (task is None):
+        raise TBNError("fit takes a run, or --task with a budget", "e.g. tbn fit --task mnist --budget 3200B")
+    if run is not None:
+        _boards_of(run, precision, board, runs_folder, as_json)
+        return
+    if board and len(board) > 1:
+        raise TBNError("a budget is for one board", "give --board once")
+    from tbn.cli.sweep import choices
+    from tbn.sweep.budget import Goal, search
+    from tbn.sweep.factors import parse_bytes
+    from tbn.sweep.limits import Limits
+
+    limits = Limits(
+        parse_bytes(budget) if budget else None,
+        board[0] if board else None,
+        parse_bytes(ram) if ram else None,
+        instructions,
+    )
+    offered, fixed = choices([width] if width else [], option or [])
+    name, values = next(iter(offered.items()), ("", ()))
+    if width and not isinstance(values, tuple):
+        raise TBNError(f"--width {width!r} is a range", "list the widths: width=16,24,32")
+    widths = tuple({name.removeprefix("model_args."): value} for value in values)
+    from tbn.jobs import here
+    from tbn.progress import Progress
+
+    progress = Progress(folder) if (folder := folder or here()) else None
+
+    def say(line: str) -> None:
+        stderr.print(line, highlight=False, markup=False)
+        if progress is not None:
+            progress.update(message=line)
+
+    found = search(
+        Goal(str(task), limits, model, _nested(fixed), widths, seeds, short_epochs),
+        runs_folder, against_uniform, say,
+    )  # fmt: skip
+    emit(as_json, answer(found), text(found))
+
+
+def _nested(fixed: dict[str, Any]) -> dict[str, Any]:
+    """Dotted names as ``RunConfig`` takes them."""
+    found: dict[str, Any] = {}
+    for name, value in fixed.items():
+        head, _, rest = name.partition(".")
+        if rest:
+            found.setdefault(head, {})[rest] = value
+        else:
+            found[head] = value
+    return found
+
+
+def _boards_of(run: str, precision: str | None, board: list[str] | None, root: Path | None, as_json: bool) -> None:
     from tbn import runs
     from tbn.boards import fitting, get_board
     from tbn.export.run import export_run
 
-    found = runs.complete(run, runs_folder)
+    found = runs.complete(run, root)
     report = export_run(found, precision=precision)
     fits = fitting.fits(found, report, [get_board(name) for name in board] if board else None)
     value: dict[str, Any] = {
@@ -42,6 +118,47 @@ def fit(
         value,
         "\n".join([f"{found.id}, {report.precision}{'; ' * bool(report.reason)}{report.reason}", *table(fits)]),
     )
+
+
+def answer(found: Found) -> dict[str, Any]:
+    """The answer to a budget as plain values."""
+    from tbn.sweep.budget import Candidate
+
+    def told(one: Candidate, trained: tuple[Any, ...]) -> dict[str, Any]:
+        results = [run.result for run in trained]
+        scores = [result["metrics"][result["task"]["metric"]] for result in results]
+        return {
+            "model_args": dict(one.model_args), "layers": dict(one.layers), "bytes": one.bytes, "runs": [str(run.path) for run in trained],
+            "scores": scores, "mean": sum(scores) / len(scores),
+        }  # fmt: skip
+
+    uniform = told(found.uniform, found.uniform_runs) if found.uniform is not None and found.uniform_runs else None
+    return {
+        "task": found.goal.task, "model": found.goal.model, "best": told(found.best, found.runs), "uniform": uniform,
+        "sensitivity": dict(found.sensitivity), "candidates": found.candidates.to_dict("records"),
+    }  # fmt: skip
+
+
+def text(found: Found) -> str:
+    """The answer to a budget for people."""
+    from tbn.scores import METRICS
+    from tbn.sweep.budget import describe
+
+    result = found.runs[0].result
+    assert result is not None
+    metric, told = METRICS[result["task"]["metric"]], answer(found)
+
+    def scores(values: list[float]) -> str:
+        return f"test {metric.label} {', '.join(metric.text(value) for value in values)}"
+
+    lines = [
+        f"best of {len(found.candidates)}: {describe(found.best)}",
+        scores(told["best"]["scores"]),
+        *told["best"]["runs"],
+    ]
+    if told["uniform"] is not None and found.uniform is not None:
+        lines += [f"one factor everywhere: {describe(found.uniform)}", scores(told["uniform"]["scores"])]
+    return "\n".join(lines)
 
 
 def table(fits: tuple[Fit, ...]) -> list[str]:

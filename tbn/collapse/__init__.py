@@ -90,7 +90,8 @@ class _Work(Descent):
 
     def alone(self, layer: PackedLayer, name: str, above: str) -> None:
         if is_tiled(layer):
-            cost, distinct = macs(layer), layer.outputs // layer.geometry.copies
+            repeats = layer.order in ("rows", "interleaved") and not layer.transposed
+            cost, distinct = macs(layer), layer.outputs // (layer.geometry.copies if repeats else 1)
             self.rows.append(CollapseRow(name, layer.outputs, distinct, (), cost, cost, above or NOTHING))
 
     def traced(self, module: nn.Module, graph: fx.Graph, name: str) -> nn.Module:

@@ -1,7 +1,8 @@
 """A layer's weight as copies of a few rows: ``weight[i*R + j] = scales[i] * rows[j]``, for any linear layer or convolution.
 
 A packed layer with one alpha, or with whole tiles in its R distinct rows, has g = gcd(m, p) copies. Where a row belongs to several tiles of
-different alphas, where the weight lies (inputs, outputs), where a convolution is grouped, and in a dense layer there is one "copy": all rows.
+different alphas, where the weight lies (inputs, outputs), where a convolution is grouped, where its blocks lie in another order, and in a dense
+layer there is one "copy": all rows.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def factors(layer: nn.Module) -> Factors:
     length = reference.square().sum()
     scales = parts @ reference / length if length else torch.ones(geometry.copies, dtype=torch.float64)
     proportional = torch.allclose(scales[:, None] * reference, parts, rtol=1e-7, atol=0)
-    if layer.transposed or not layer.share or not proportional:
+    if layer.transposed or not layer.share or not proportional or layer.order != "rows":
         whole = layer.dense_weight().cpu()
         return Factors(whole.T if layer.transposed else whole, None, torch.ones(1, dtype=torch.float64), bias)
     signs = unpack_bits(layer.tile.cpu(), geometry.tile_length)

@@ -76,10 +76,12 @@ def is_tiled(module: nn.Module) -> TypeGuard[PackedLayer]:
 def _no_copies(module: nn.Module) -> str:
     if not is_plain(module):
         return "it has forward hooks"
-    if isinstance(module, PackedTransposedLinear):
+    if isinstance(module, PackedTransposedLinear) or getattr(module, "order", "rows") == "inputs":
         return "its copies are on its inputs, all outputs are distinct"
     if getattr(module, "groups", 1) > 1:
         return "a grouped convolution: equal filters see different channels"
+    if isinstance(module, PackedLayer) and module.geometry.copies > 1 and module.order == "interleaved":
+        return "its copies lie side by side (order 'interleaved'), and only those of 'rows' are contracted"
     if isinstance(module, PackedLayer) and module.geometry.copies > 1:
         return "its rows belong to several tiles, and their alphas are not in proportion"
     return "no two of its rows are equal"

@@ -130,6 +130,11 @@ def _flattens(node: fx.Node) -> bool:
 
 def _module_step(name: str, module: nn.Module) -> Step | None:
     if isinstance(module, PackedLinear):
+        if module.order != "rows" and module.p > 1:
+            raise TBNError(
+                f"the blocks of '{name}' lie in the order {module.order!r}, and the C runtime reads 'rows'",
+                "train with order='rows' for a board, or use another engine",
+            )
         return FullyConnected(
             name, module.out_features, module.in_features, _floats(name, "bias", module.bias),
             tile=module.tile.detach().cpu().numpy().copy(), alphas=_floats(name, "alphas", module.alphas), p=module.p,

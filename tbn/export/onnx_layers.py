@@ -2,7 +2,8 @@
 
 The graph of a layer has two parts. What hangs on constants alone (tile -> signs -> the rows to multiply) is folded by the runtime when it
 loads the file: the file holds bits, the session floats. What hangs on the input is the product with the K distinct rows and one multiplication
-that writes the copies with their alphas, as ``kernels.dispatch`` does in torch; see ``kernels.layout`` for K, the g copies and the pieces.
+that writes the copies with their alphas, as ``kernels.dispatch`` does in torch; see ``kernels.layout`` for K, the g copies and the pieces, and
+``kernels.orders`` for where the blocks lie.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from kernels.dispatch import ACTIVATIONS, convolve
+from kernels.orders import Order, from_blocks, roll
 from tbn.packed import PackedLayer
 
 BITS = (1, 2, 4, 8, 16, 32, 64, 128)  # of a byte, in the order of kernels.layout
@@ -38,7 +40,7 @@ def unpacking(model: nn.Module) -> nn.Module:
 def forward(layer: PackedLayer, input: Tensor) -> Tensor:
     """What a packed layer does while it is traced. Shapes: the layer's; float32."""
     dense = layer.computed_rows == layer.geometry.rows
-    weight = unpack(layer)
+    weight, over_inputs = unpack(layer), layer.order == "inputs"
     if layer.transposed:
         return F.linear(input if dense else fold(layer, input), weight.T, layer.bias)
     product: Callable[[Tensor, Tensor, Tensor | None], Tensor] = F.linear
@@ -46,8 +48,14 @@ def forward(layer: PackedLayer, input: Tensor) -> Tensor:
     if layer.window is not None:
         input, product = layer.framed(input), partial(convolve, window=layer.window)
         axis -= len(layer.window.kernel)
-        weight = weight.reshape(-1, *layer.weight_shape[1:])
-    out = product(input, weight, layer.bias) if dense else replicate(layer, product(input, weight, None), axis)
+    if over_inputs:
+        input = input if dense else fold(layer, input, axis)
+        weight = torch.unflatten(weight, 1, (layer.outputs, -1)).transpose(0, 1).flatten(1)
+        weight = weight if layer.gain is None else weight * layer.gain[:, None]
+    if layer.window is not None:
+        weight = weight.reshape(len(weight), -1, *layer.window.kernel)
+    whole = dense or over_inputs
+    out = product(input, weight, layer.bias) if whole else replicate(layer, product(input, weight, None), axis)
     return gelu(out) if layer.activation == "gelu" else ACTIVATIONS[layer.activation](out)
 
 
@@ -62,8 +70,11 @@ def unpack(layer: PackedLayer) -> Tensor:
         tiles = signs * alphas[:, None]  # (p, q), or (1, q) for one alpha
         if len(tiles) != geometry.p:
             tiles = tiles.expand(geometry.p, -1)
-        rows = tiles.reshape(geometry.rows, geometry.row_length)
-        return rows if layer.gain is None else rows * layer.gain[:, None]
+        if layer.order == "rolled":
+            tiles = rolled(tiles, roll(geometry.row_length, geometry.p, geometry.tile_length))
+        order: Order = "interleaved" if layer.order == "interleaved" else "rows"
+        rows = from_blocks(tiles, (geometry.rows, geometry.row_length), order)
+        return rows if layer.gain is None or layer.order == "inputs" else rows * layer.gain[:, None]
     if geometry.tiles_per_copy > 1:
         signs = signs.repeat(geometry.tiles_per_copy)
     rows = signs.reshape(geometry.distinct_rows, geometry.row_length)
@@ -74,6 +85,16 @@ def unpack(layer: PackedLayer) -> Tensor:
     return torch.where((start <= column) & (column < stop), rows.index_select(0, row.flatten()), 0.0)
 
 
+def rolled(tiles: Tensor, step: int) -> Tensor:
+    """(p, q) with block i rolled by i * step, in slices: the file holds no indices."""
+    count = tiles.shape[1]
+    parts = []
+    for index, block in enumerate(tiles):
+        start = -index * step % count
+        parts.append(torch.cat([block[start:], block[:start]]) if start else block)
+    return torch.stack(parts)
+
+
 def in_pieces(layer: PackedLayer) -> bool:
     """Whether a row may have several alphas, so that pieces of rows are multiplied."""
     return layer.computed_rows < layer.geometry.rows and layer.alphas.numel() > 1 and layer.geometry.tiles_per_copy > 1
@@ -81,13 +102,23 @@ def in_pieces(layer: PackedLayer) -> bool:
 
 def scale(layer: PackedLayer) -> Tensor:
     """(g, K) the factor of each copy of each row of ``unpack``, or (g, 1) where a copy has one."""
-    copies, gain = layer.geometry.copies, layer.gain
+    copies, gain = (
+        layer.geometry.copies,
+        None if layer.gain is None or layer.order == "inputs" else by_copy(layer, layer.gain),
+    )
     if not in_pieces(layer):
         factors = layer.alphas.expand(copies)[:, None]
-        return factors if gain is None else factors * gain.reshape(copies, -1)
+        return factors if gain is None else factors * gain
     rows, tiles = (torch.tensor([piece[part] for piece in layer.geometry.pieces], dtype=torch.int32) for part in (0, 3))
     factors = layer.alphas.reshape(copies, -1).index_select(1, tiles)
-    return factors if gain is None else factors * gain.reshape(copies, -1).index_select(1, rows)
+    return factors if gain is None else factors * gain.index_select(1, rows)
+
+
+def by_copy(layer: PackedLayer, values: Tensor) -> Tensor:
+    """(m,) one an output -> (g, R)."""
+    if layer.order == "interleaved":
+        return values.reshape(-1, layer.geometry.copies).T
+    return values.reshape(layer.geometry.copies, -1)
 
 
 def replicate(layer: PackedLayer, z: Tensor, axis: int) -> Tensor:
@@ -97,17 +128,28 @@ def replicate(layer: PackedLayer, z: Tensor, axis: int) -> Tensor:
     if in_pieces(layer):
         out = sum_of_pieces(out, [piece[0] for piece in layer.geometry.pieces], axis + 1)
     if layer.bias is not None:
-        out = out + layer.bias.reshape(copies, rows, *tail)
+        out = out + by_copy(layer, layer.bias).reshape(copies, rows, *tail)
+    if layer.order == "interleaved":
+        out = out.transpose(axis, axis + 1)
     return out.flatten(axis, axis + 1)
 
 
-def fold(layer: PackedLayer, x: Tensor) -> Tensor:
-    """The transpose of ``replicate``: (..., inputs) -> (..., K), the inputs that meet equal signs are scaled and added up."""
-    parts = x.reshape(*x.shape[:-1], layer.geometry.copies, layer.geometry.distinct_rows)
+def fold(layer: PackedLayer, x: Tensor, axis: int | None = None) -> Tensor:
+    """The transpose of ``replicate``: the inputs that meet equal signs, in ``axis`` (the last), are scaled and added up, group by group.
+
+    Shapes: (..., inputs, *space) -> (..., K, *space).
+    """
+    axis = x.dim() - 1 if axis is None else axis
+    copies, distinct, tail = layer.geometry.copies, layer.geometry.distinct_rows, (1,) * (x.dim() - axis - 1)
+    groups = 1 if layer.window is None else layer.window.groups
+    if layer.order == "interleaved":
+        parts = torch.unflatten(x, axis, (groups, distinct, copies)).transpose(axis + 1, axis + 2)
+    else:
+        parts = torch.unflatten(x, axis, (groups, copies, distinct))
     if in_pieces(layer):
         rows = torch.tensor([piece[0] for piece in layer.geometry.pieces], dtype=torch.int32)
-        parts = parts.index_select(-1, rows)
-    return (parts * scale(layer)).sum(-2)
+        parts = parts.index_select(axis + 2, rows)
+    return (parts * scale(layer).reshape(copies, -1, *tail)).sum(axis + 1).flatten(axis, axis + 1)
 
 
 def sum_of_pieces(z: Tensor, row_of_piece: list[int], axis: int) -> Tensor:

@@ -21,6 +21,11 @@ Floats = NDArray[np.float64]
 def weights_of(layer: Any) -> tuple[Signs | Weights, Floats]:
     """What a layer multiplies with, and (copies, pieces) float64 what a sum of it is worth."""
     if isinstance(layer, PackedLayer):
+        if layer.order != "rows" and layer.p > 1:
+            raise TBNError(
+                f"a layer's blocks lie in the order {layer.order!r}, and integer networks read 'rows'",
+                "train with order='rows' for integers, or use another engine",
+            )
         geometry, alphas = layer.geometry, finite("alphas", layer.alphas)
         rows = geometry.distinct_rows if layer.share else geometry.rows
         cut = alphas.size > 1 and geometry.tile_length % geometry.row_length != 0

@@ -30,6 +30,10 @@ _TASKS = {  # task -> its kind, and the module with a function of the task's nam
     "beijing": ("forecasting", "forecasting"),
     "household": ("forecasting", "forecasting"),
     "csv_forecast": ("forecasting", "forecasting"),
+    "npz_images": ("images", "arrays"),
+    "npz_points": ("points", "arrays"),
+    "npz_masks": ("segmentation", "arrays"),
+    "csv_table": ("images", "table"),
 }
 
 

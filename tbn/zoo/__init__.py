@@ -1,7 +1,7 @@
 """Results that come with the package, each a small run folder trained by ``tbn zoo build``.
 
-An entry keeps configuration, curve, result with provenance, the packed model and its training signals; latent weights are left out
-(full-precision entries keep their weights: they have no packed form).
+An entry keeps configuration, curve, result with provenance and the packed model. That of the first seed also keeps its training signals, and in full
+precision its weights, which have no packed form; other latent weights are left out.
 """
 
 from __future__ import annotations
@@ -16,35 +16,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tbn.zoo.families import FAMILIES, SEEDS
+from tbn.errors import TBNError
+from tbn.zoo.families import FAMILIES
 from tbn.zoo.table import table
 
 if TYPE_CHECKING:
     from tbn.config import RunConfig
 
-__all__ = ["build", "entries", "table"]
+__all__ = ["available", "build", "entries", "table", "train"]
 
 KEEP = ("metrics.jsonl", "signals.jsonl", "packed.safetensors", "config.json", "result.json")
+ONCE = ("signals.jsonl", "model.safetensors")  # large: kept with the first seed
 
 
 def entries() -> dict[str, RunConfig]:
-    """The zoo's entries by name: every family, each factor, each seed."""
+    """The zoo's entries by name: every family, each version, each seed."""
     from tbn.config import RunConfig
 
     return {
-        family.name(p, seed): RunConfig(
-            task=family.task, model=family.model, p=p, seed=seed, data="embedded", **family.options
-        )
+        name: RunConfig(**family.fields(version, seed))
         for family in FAMILIES
-        for seed in SEEDS
-        for p in family.factors
+        for name, version, seed in family.entries()
     }
+
+
+def available(wanted: dict[str, RunConfig], say: Callable[[str], None] = print) -> dict[str, RunConfig]:
+    """The entries whose data is on this machine; ``say`` hears of each set that is not."""
+    missing: dict[str, str] = {}
+    for task in sorted({config.task for config in wanted.values() if config.data == "full"}):
+        try:
+            next(config for config in wanted.values() if config.task == task and config.data == "full").load_task()
+        except TBNError as error:
+            missing[task] = f"left out: {error.message}; {error.fix}"
+    for task, words in missing.items():
+        say(f"{task}: {words}")
+    return {name: config for name, config in wanted.items() if not (config.data == "full" and config.task in missing)}
 
 
 def build(out: Path | None = None, only: str = "", say: Callable[[str], None] = print, jobs: int = 1) -> list[str]:
     """Train the entries that are missing in ``out`` (the package's zoo by default); those whose name contains ``only``.
 
     Training takes one thread, so that a machine with any number of cores repeats the same numbers, side by side or one after the other.
+    Entries of full sets that are not on this machine are left out, and ``say`` hears of it.
 
     Args:
         out: folder of the entries.
@@ -68,14 +81,15 @@ def build(out: Path | None = None, only: str = "", say: Callable[[str], None] = 
         for name, config in entries().items()
         if only in name and not (out / name / "result.json").is_file()
     }
+    missing = available(missing, say)
     with tempfile.TemporaryDirectory() as folder:
         work = [(name, config, Path(folder), out) for name, config in missing.items()]
         if jobs == 1:
             for arguments in work:
-                say(_train(*arguments))
+                say(train(*arguments))
         else:
             with _processes(jobs) as pool:
-                for done in as_completed([pool.submit(_train, *arguments) for arguments in work]):
+                for done in as_completed([pool.submit(train, *arguments) for arguments in work]):
                     say(done.result())
     return list(missing)
 
@@ -97,7 +111,7 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown()
 
 
-def _train(name: str, config: RunConfig, scratch: Path, out: Path) -> str:
+def train(name: str, config: RunConfig, scratch: Path, out: Path) -> str:
     """Train one entry in ``scratch`` and keep its files in ``out``; returns a line that says how good it is."""
     import torch
 
@@ -112,12 +126,19 @@ def _train(name: str, config: RunConfig, scratch: Path, out: Path) -> str:
         torch.set_num_threads(threads)
     result = run.result
     assert result is not None
-    keep = KEEP if config.p else (*KEEP, "model.safetensors")
     shutil.rmtree(out / name, ignore_errors=True)
     (out / name).mkdir(parents=True)
-    for file in sorted(keep, key=lambda file: file == "result.json"):  # result.json last: it says complete
+    for file in kept(config):
         if (run.path / file).is_file():
             shutil.copyfile(run.path / file, out / name / file)
     shutil.rmtree(run.path)
     metric = METRICS[result["task"]["metric"]]
     return f"{name}: test {metric.label} {metric.text(result['metrics'][metric.name])}"
+
+
+def kept(config: RunConfig) -> list[str]:
+    """The files that an entry keeps, ``result.json`` last: it says complete."""
+    files = KEEP if config.p else (*KEEP, "model.safetensors")
+    return sorted(
+        (file for file in files if config.seed == 0 or file not in ONCE), key=lambda file: file == "result.json"
+    )

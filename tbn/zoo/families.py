@@ -1,16 +1,19 @@
-"""What the zoo trains: every model family on data that comes with the package, small enough for a quarter of a minute or so on one CPU core.
+"""What the zoo trains: every model family on data that comes with the package, and three fronts on full sets.
 
-All factors of a family share its configuration. ``min_layer_size`` is set so that the layers that make up most of a network are tiled. Test windows
-of a forecast begin every 25 steps, which is prime to the steps of a day: all hours are tested. Needs no torch.
+A family is one model on one task in several versions: full precision, p = 1, 2, 4, ... with one configuration, and further ones that change a field
+or two of it. ``narrow4`` is the honest rival of p = 4: the same model at p = 1, made so narrow that its weights take the bytes of p = 4 or just less.
+``min_layer_size`` is set so that the layers that make up most of a network are tiled. Test windows of a forecast begin every 25 steps, which is
+prime to the steps of a day: all hours are tested. Needs no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 SEEDS = (0, 1)
+Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -19,31 +22,87 @@ class Family:
 
     Attributes:
         task, model: names of the registries.
-        options: further fields of ``RunConfig``, the same for all factors.
+        options: further fields of ``RunConfig``, the same for all versions.
         factors: the values of p; 0 is full precision.
+        narrow: p -> ``model_args`` of the binary network of at most these bytes.
+        more: name -> fields of ``RunConfig`` of further versions.
+        seeds: of every version.
+        full: trained on the full set, which does not come along; its entries' names say so.
+        folds: the data's folds, if it is cross-validated: seed k tests on fold k.
     """
 
     task: str
     model: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     factors: tuple[int, ...] = (0, 1, 4, 8)
+    narrow: Mapping[int, Options] = field(default_factory=dict)
+    more: Mapping[str, Options] = field(default_factory=dict)
+    seeds: tuple[int, ...] = SEEDS
+    full: bool = False
+    folds: int = 0
+
+    @property
+    def title(self) -> str:
+        """How tables and charts call it: ``fashion_mnist (full), mlp``."""
+        return f"{self.task}{' (full)' * self.full}, {self.model}"
+
+    def versions(self) -> dict[str, Options]:
+        """name -> the fields of ``RunConfig`` that tell the family's versions apart."""
+        return {
+            **{version_of(p): {"p": p} for p in self.factors},
+            **{f"narrow{p}": {"p": 1, "model_args": arguments} for p, arguments in self.narrow.items()},
+            **self.more,
+        }
+
+    def entry(self, version: str, seed: int) -> str:
+        """The name of an entry: ``fashion_mnist-full-mlp-p4-s0``."""
+        return f"{self.task}{'-full' * self.full}-{self.model}-{version}-s{seed}"
 
     def name(self, p: int, seed: int) -> str:
-        """The name of an entry: ``fashion_mnist-vit-p4-s0``."""
-        method = {0: "fp32", 1: "binary"}.get(p, f"p{p}")
-        return f"{self.task}-{self.model}-{method}-s{seed}"
+        """The name of the entry with tiling factor ``p``."""
+        return self.entry(version_of(p), seed)
+
+    def fields(self, version: str, seed: int) -> dict[str, Any]:
+        """All fields of an entry's ``RunConfig``."""
+        found = {**self.options, **self.versions()[version]}
+        if self.folds and seed:  # fold 0 is the task's own default
+            found["task_args"] = {**found.get("task_args", {}), "fold": seed}
+        return {
+            "task": self.task,
+            "model": self.model,
+            "seed": seed,
+            "data": "full" if self.full else "embedded",
+            **found,
+        }
+
+    def entries(self) -> Iterator[tuple[str, str, int]]:
+        """(entry, version, seed) of all entries."""
+        for version in self.versions():
+            for seed in self.seeds:
+                yield self.entry(version, seed), version, seed
 
 
-def _forecast(task: str, model: str, epochs: int, **model_args: Any) -> Family:
+def version_of(p: int) -> str:
+    """What an entry's name says of its tiling factor: "fp32", "binary", "p4"."""
+    return {0: "fp32", 1: "binary"}.get(p, f"p{p}")
+
+
+def _forecast(task: str, model: str, epochs: int, model_args: Options, **more: Any) -> Family:
     shared = {"recipe": "forecast", "min_layer_size": 4_000, "task_args": {"stride": 25}}
-    return Family(task, model, {"model_args": model_args, "epochs": epochs, **shared})
+    return Family(task, model, {"model_args": model_args, "epochs": epochs, **shared}, **more)
 
 
-MLP_LAYERS: dict[str, Any] = {"hidden": [128, 128]}
-TRANSFORMER: dict[str, Any] = {"dim": 64, "depth": 1, "heads": 4, "hidden": 128}
+MLP_LAYERS: Options = {"hidden": [128, 128]}
+TRANSFORMER: Options = {"dim": 64, "depth": 1, "heads": 4, "hidden": 128}
+ALL = (0, 1, 2, 4, 8, 16, 32)
 
 # fmt: off
-FAMILIES = (
+FULL = (
+    Family("fashion_mnist", "mlp", {"epochs": 6, "batch_size": 128}, ALL, full=True, narrow={
+        p: {"hidden": [hidden]} for p, hidden in ((2, 64), (4, 33), (8, 17), (16, 10))
+    }),
+)
+SMALL = (
     Family("fashion_mnist", "mlp", factors=(0, 1, 2, 4, 8, 16)),
     Family("fashion_mnist", "cnn", factors=(0, 1, 2, 4, 8, 16)),
     Family("fashion_mnist", "vgg_small", {"model_args": {"width": 16}, "min_layer_size": 2_000, "epochs": 8}),
@@ -72,11 +131,12 @@ FAMILIES = (
     Family("composed_rooms", "pointnet_sem", {
         "model_args": {"width": 8}, "min_layer_size": 6_000, "epochs": 30, "batch_size": 6, "lr": 4e-3, "task_args": {"points": 512},
     }),
-    _forecast("appliances", "forecaster_mlp", 8, **MLP_LAYERS),
-    _forecast("appliances", "forecaster_transformer", 6, **TRANSFORMER),
-    _forecast("beijing", "forecaster_mlp", 6, **MLP_LAYERS),
-    _forecast("beijing", "forecaster_transformer", 5, **TRANSFORMER),
-    _forecast("household", "forecaster_mlp", 8, **MLP_LAYERS),
-    _forecast("household", "forecaster_transformer", 6, **TRANSFORMER),
+    _forecast("appliances", "forecaster_mlp", 8, MLP_LAYERS),
+    _forecast("appliances", "forecaster_transformer", 6, TRANSFORMER),
+    _forecast("beijing", "forecaster_mlp", 6, MLP_LAYERS),
+    _forecast("beijing", "forecaster_transformer", 5, TRANSFORMER),
+    _forecast("household", "forecaster_mlp", 8, MLP_LAYERS),
+    _forecast("household", "forecaster_transformer", 6, TRANSFORMER),
 )
+FAMILIES = (*FULL, *SMALL)
 # fmt: on

@@ -1,57 +1,15 @@
-"""A real server, a real Chromium: one server and one browser for all tests, with a runs folder of their own."""
+"""One server and one browser for all tests, with a runs folder of their own."""
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 
 from tbn import jobs
-
-ROOT = Path(__file__).parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SWITCHES = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-)  # fmt: skip
-
-
-class Server:
-    """``streamlit run app.py`` on a free port."""
-
-    def __init__(self, runs: Path) -> None:
-        self.runs = runs
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        self.log = (self.runs.parent / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
-            cwd=ROOT, env=os.environ | {"TBN_RUNS": str(self.runs)}, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
-                    return
-            except OSError:
-                assert self.process.poll() is None, (self.runs.parent / "server.log").read_text()
-                time.sleep(0.1)
-        raise AssertionError("the server does not answer")
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
+from tests.browser.server import CHROMIUM, NOT_NEW_HERE, ROOT, Server, chromium
 
 
 @pytest.fixture
@@ -98,15 +56,16 @@ def trained(server: Server) -> tuple[str, str]:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(SWITCHES))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an address in a window of a given width and colour scheme; the page is there when its title is."""
+    """Open an address in a window of a given width and colour scheme; the page is there when its title is.
+
+    Without ``first`` the browser was here before.
+    """
     pages: list[Page] = []
     foreign: list[str] = []
 
@@ -114,10 +73,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             foreign.append(request.url)
 
-    def go(address: str, width: int = 1400, scheme: str = "light") -> Page:
+    def go(address: str, width: int = 1400, scheme: str = "light", first: bool = False) -> Page:
         page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=scheme)  # type: ignore[arg-type]
         page.set_default_timeout(60_000)
         page.on("request", note)
+        if not first:
+            page.add_init_script(NOT_NEW_HERE)
         page.goto(address)
         page.get_by_role("heading", level=1).wait_for()
         pages.append(page)

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from pages.parts.contents import PAGES
 from tbn import jobs
+from tests.browser.server import address, settle, title
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Page]
-TITLES = {"": "Trade-off", "train": "Train", "kernels": "Kernels", "memory": "Memory", "firmware": "Firmware"}
+TITLES = {address(script): title(script) for script in PAGES}
 
 
 @pytest.mark.parametrize("path", ["firmware", "memory?run=tiled"])
 def test_the_first_visitor_may_come_by_a_deep_link(path: str, fresh_server: Any, visit: Visit) -> None:
     page = visit(f"{fresh_server.url}/{path}")
     expect(page.get_by_role("heading", level=1)).to_have_text(TITLES[path.partition("?")[0]])
-    expect(page.get_by_role("link", name="Trade-off", exact=True)).to_be_visible()  # the frame is there too
+    expect(page.get_by_test_id("stTopNavSection").filter(has_text="Explore")).to_be_visible()  # the frame is there too
     page.wait_for_timeout(1500)
     assert page.get_by_text("Page not found").count() == 0
 
@@ -52,7 +54,8 @@ def test_a_run_is_chosen_by_a_click_on_the_chart_and_by_a_table_row(server: Any,
     assert table is not None
     page.mouse.click(table["x"] + 16, table["y"] + 36 + 18)  # the box of the first row: the smallest run
     expect(panels[0]).to_be_visible()
-    page.get_by_role("link", name="Memory", exact=True).click()  # the choice goes along
+    page.get_by_test_id("stTopNavSection").filter(has_text="Explore").click()
+    page.get_by_role("menuitem", name="Memory").click()  # the choice goes along
     expect(page.get_by_role("heading", name="Weights of mlp, p = 4")).to_be_visible()
 
 
@@ -63,18 +66,6 @@ def test_the_signals_of_a_run_are_drawn(server: Any, trained: Any, visit: Visit)
                          ("Alphas after epoch 1", ".barlayer path")):  # fmt: skip
         chart = page.get_by_role("figure", name=re.compile(words))
         expect(chart.locator(marks).first).to_be_visible()
-
-
-@pytest.mark.board
-def test_one_click_flashes_an_emulated_board(server: Any, trained: Any, visit: Visit) -> None:
-    page = visit(f"{server.url}/firmware?run=tiled")
-    page.get_by_role("button", name="Build and flash").click()
-    page.get_by_text("The board gives the run's answers: 32/32").wait_for(timeout=240_000)
-    for step in ("check", "generate", "build", "fit", "flash", "verify"):
-        expect(page.get_by_text(step, exact=True).first).to_be_visible()
-    expect(page.get_by_text("Instructions per inference", exact=True)).to_be_visible()
-    page.get_by_role("link", name="Memory map of this firmware").click()
-    expect(page.get_by_label(re.compile("Flash and RAM of the firmware for ST Nucleo"))).to_be_visible()
 
 
 def test_a_job_outlives_browser_and_server(fresh_server: Any, visit: Visit) -> None:
@@ -106,15 +97,16 @@ def test_a_killed_job_turns_red_by_itself(fresh_server: Any, visit: Visit) -> No
 @pytest.mark.parametrize("width", [1400, 420])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_in_both_themes_and_widths(server: Any, trained: Any, visit: Visit, scheme: str, width: int) -> None:
-    for path, title in TITLES.items():
+    for path, name in TITLES.items():
         page = visit(f"{server.url}/{path}?run=tiled", width, scheme)
-        expect(page.get_by_role("heading", level=1)).to_have_text(title)
-        page.wait_for_timeout(1200)
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        settle(page)
+        page.wait_for_timeout(500)
         assert (
             page.get_by_test_id("stException").count() == 0 and page.get_by_test_id("stAlertContentError").count() == 0
         )
         wide = page.get_by_test_id("stMain").evaluate("main => main.scrollWidth - main.clientWidth")
-        assert wide <= 0, f"{title} is {wide} px wider than a window of {width}"
+        assert wide <= 0, f"{name} is {wide} px wider than a window of {width}"
         for chart in page.get_by_test_id("stPlotlyChart").all():
             assert chart.locator("[aria-label]").count() or chart.get_attribute("aria-label")
         page.close()

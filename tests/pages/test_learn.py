@@ -58,7 +58,7 @@ def test_sizes_are_those_of_the_command(folder: Path, open_page: Open, capsys: p
     app = open_page("pages/learn/sizes.py", task="fashion_mnist", model="mlp", p="8")
     assert not app.error and not app.exception
     with pytest.raises(SystemExit):
-        main([*app.code[0].value.split()[1:], "--json"])
+        main([*app.code[1].value.split()[1:], "--json"])
     told = json.loads(capsys.readouterr().out)
     assert {metric.label: metric.value for metric in app.metric} == {
         "fp32": "397.0 KiB", "Tiles and alphas": "1,764 B", "Bits a weight": f"{told['bits_per_weight']:.3g}", "Biases, norms": "0 B",
@@ -69,7 +69,7 @@ def test_sizes_are_those_of_the_command(folder: Path, open_page: Open, capsys: p
     assert list(app.dataframe[0].value["p"]) == [16, 1]
     app.segmented_control(key="alpha").set_value("layer").run()
     with pytest.raises(SystemExit):
-        main([*shlex.split(app.code[0].value)[1:], "--json"])
+        main([*shlex.split(app.code[1].value)[1:], "--json"])
     told = json.loads(capsys.readouterr().out)
     assert [(layer["p"], layer["alpha_bits"]) for layer in told["layers"]] == [(16, 32), (1, 32)]
     assert list(app.dataframe[0].value["bits"]) == [layer["weight_bits"] for layer in told["layers"]]

@@ -1,0 +1,279 @@
+"""The best network under a budget: a tiling factor for each layer and the network's width.
+
+1. One binary network is trained for a few epochs; then each of its layers in turn is tiled and trained on for a moment: how much the loss
+   grows is the layer's sensitivity, measured once.
+2. For each width an integer programme finds the factors that cost the least and fit (``tbn.sweep.factors``).
+3. Short trainings decide between these and the same factor everywhere, in rounds; half of them stay after each round.
+4. The winner is trained in full, with as many seeds as asked for.
+
+Only step 4 sees the test set: steps 1 and 3 judge by samples held out of the training set.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import log2
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tbn.errors import TBNError
+from tbn.runs import Run, runs_root
+from tbn.sweep import factors as choosing
+from tbn.sweep.factors import Table
+from tbn.sweep.limits import Limits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tbn.config import RunConfig
+    from tbn.tasks import Task
+
+USUAL = {  # the model that a kind of task is fitted with, if none is named
+    "images": "micro_cnn", "segmentation": "unet", "points": "pointnet_cls", "parts": "pointnet_part", "scenes": "pointnet_sem",
+    "forecasting": "forecaster_mlp",
+}  # fmt: skip
+SCALED = ("width", "channels", "hidden", "dim")  # arguments that make a network wider
+SCALES = (1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1)
+PROBED_P = 8  # the factor that sensitivities are measured at
+PROPOSALS = 3  # of the integer programme for each width
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is wanted. Checked when it is made.
+
+    Attributes:
+        task, model: names of the registries; no model is the usual one of the task's kind.
+        limits: bytes of the packed file's tensors, and what a board has.
+        fixed: further options of ``RunConfig`` for all trainings.
+        widths: arguments of the model to choose from; by default parts of its usual width.
+        seeds: full trainings of the winner.
+        short_epochs: of a short training in the first round; by default a fifth of the full ones.
+    """
+
+    task: str
+    limits: Limits
+    model: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    widths: tuple[Mapping[str, Any], ...] = ()
+    seeds: int = 1
+    short_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        import tbn.models
+        import tbn.tasks
+
+        kind = tbn.tasks.kind_of(self.task)
+        object.__setattr__(self, "model", self.model or USUAL[kind])
+        tbn.models.kind_of(self.model)
+        for name, value in (("seeds", self.seeds), ("short_epochs", self.short_epochs or 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise TBNError(f"{name}={value!r} is not a whole number of at least 1", f"use {name}=1 or more")
+        if taken := {"p", "per_layer", "seed", "min_layer_size"} & set(self.fixed):
+            raise TBNError(f"{sorted(taken)[0]!r} is what a budget chooses", "leave it out")
+
+    def config(
+        self, model_args: Mapping[str, Any], layers: Mapping[str, int] | None = None, **changes: Any
+    ) -> RunConfig:
+        """The configuration of a network with these factors (all binary by default)."""
+        from tbn.config import RunConfig
+
+        tiled = {name: p for name, p in (layers or {}).items() if p > 1}
+        options = {**self.fixed, "model_args": {**self.fixed.get("model_args", {}), **model_args}}
+        return RunConfig(**{"task": self.task, "model": self.model, "p": 1, "per_layer": tiled, **options, **changes})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that fits: its arguments and factors, and what the short trainings said (more is better)."""
+
+    model_args: Mapping[str, Any]
+    layers: Mapping[str, int]
+    bytes: int
+    uniform: bool
+    scores: tuple[float, ...] = ()
+    goodness: float = float("-inf")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer to a goal.
+
+    Attributes:
+        best, uniform: the winner, and the best candidate with one factor for all layers.
+        candidates: all of them, the best first, as a frame.
+        sensitivity: layer -> loss that it costs at p = 8.
+        runs: full trainings of the winner; ``uniform_runs`` of the other one, where that was asked for.
+    """
+
+    goal: Goal
+    best: Candidate
+    uniform: Candidate | None
+    candidates: pd.DataFrame
+    sensitivity: Mapping[str, float]
+    runs: tuple[Run, ...]
+    uniform_runs: tuple[Run, ...] = ()
+
+
+def search(goal: Goal, root: Path | None = None, against_uniform: bool = False, say: Say = lambda _: None) -> Found:
+    """Find the best network under the budget and train it.
+
+    Args:
+        goal: the task and the limits.
+        root: the runs folder.
+        against_uniform: train the best network with one factor everywhere as well, with the same seeds.
+        say: told what is being done, a line each.
+
+    Raises:
+        TBNError: nothing fits (it says the smallest possible), or a training fails.
+    """
+    import pandas as pd
+
+    from tbn.sweep.quick import held_out
+
+    base = goal.config({})
+    task = base.load_task()
+    judged = held_out(task)
+    tables = [choosing.table(goal.config(args), task) for args in widths(goal, task)]
+    limits = goal.limits
+    if not any(found.smallest <= limits.most_bytes for found in tables):
+        raise choosing.contradiction(tables, limits.most_bytes)
+    short = goal.short_epochs or max(1, (base.epochs or 5) // 5)
+    sensitivity = measure(goal, judged, _middle(tables, limits.most_bytes), short, say)
+    candidates = list(_candidates(goal, task, tables, sensitivity, say))
+    if not candidates:
+        raise limits.too_tight()
+    ranked = _rounds(goal, judged, candidates, short, say)
+    best, uniform = ranked[0], next((one for one in ranked if one.uniform), None)
+    say(f"chosen: {describe(best)}")
+    root = Path(root or runs_root())
+    trained = tuple(_full(goal, best, seed, root, say) for seed in range(goal.seeds))
+    others = uniform if against_uniform and uniform is not None and uniform != best else None
+    compared = tuple(_full(goal, others, seed, root, say) for seed in range(goal.seeds)) if others else ()
+    if against_uniform and uniform == best:
+        compared = trained
+    rows = [
+        {"model_args": dict(one.model_args), "layers": dict(one.layers), "bytes": one.bytes, "uniform": one.uniform,
+         "score": one.goodness, "rounds": len(one.scores)} for one in ranked
+    ]  # fmt: skip
+    return Found(goal, best, uniform, pd.DataFrame(rows), sensitivity, trained, compared)
+
+
+def widths(goal: Goal, task: Task) -> Sequence[Mapping[str, Any]]:
+    """The arguments to choose from, the narrowest first.
+
+    Raises:
+        TBNError: the model has no argument that makes it wider.
+    """
+    if goal.widths:
+        return goal.widths
+    from tbn.models import _builder
+
+    given = goal.fixed.get("model_args", {})
+    for name, parameter in inspect.signature(_builder(goal.model)).parameters.items():
+        if name in SCALED:
+            usual = given.get(name, parameter.default)
+            step = 8 if name == "dim" else 2
+            found = {str(_scaled(usual, scale, step)): {name: _scaled(usual, scale, step)} for scale in SCALES}
+            return list(found.values())
+    raise TBNError(f"it is not known what makes {goal.model!r} wider", "say it: --width NAME=16,24,32")
+
+
+def _scaled(value: Any, scale: float, step: int) -> Any:
+    if isinstance(value, list | tuple):
+        return [_scaled(part, scale, step) for part in value]
+    return max(step, step * round(value * scale / step))
+
+
+def _middle(tables: Sequence[Table], limit: int) -> Table:
+    """The network whose layers are probed: the one that comes nearest to the limit at p = 4."""
+    return min(tables, key=lambda found: abs(found.bytes(found.uniform(4)) - limit))
+
+
+def measure(goal: Goal, task: Task, found: Table, epochs: int, say: Say) -> dict[str, float]:
+    """How much the held-out loss grows when one layer is tiled: {layer: loss for each doubling of its factor}."""
+    from tbn.sweep.quick import train_quickly
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "binary.safetensors"
+        say(f"training a binary network ({_args(found.model_args)}) to measure its layers")
+        train_quickly(goal.config(found.model_args, epochs=2 * epochs), task, keep=weights)
+        after: dict[str, Any] = {"epochs": max(1, epochs // 2), "warm_start": str(weights)}
+        plain = train_quickly(goal.config(found.model_args, **after), task).loss
+        told = {}
+        for name, choices in found.layers.items():
+            p = max(choice.p for choice in choices if choice.p <= PROBED_P)
+            if p > 1:
+                loss = train_quickly(goal.config(found.model_args, {name: p}, **after), task).loss
+                told[name] = (loss - plain) / log2(p)
+                say(f"{name} at p={p}: held-out loss {plain:.4f} -> {loss:.4f}")
+    return told
+
+
+def _candidates(
+    goal: Goal, task: Task, tables: Sequence[Table], sensitivity: Mapping[str, float], say: Say
+) -> Iterator[Candidate]:
+    """What the programme proposes for each width, and the uniform factor that fits it; what a board refuses is left out."""
+    for found in tables:
+        room = goal.limits.room(goal, found, task, say)
+        if room is None:
+            continue
+        seen: list[Mapping[str, int]] = []
+        uniform = choosing.best_uniform(found, *room)
+        proposed = choosing.propose(found, sensitivity, *room, PROPOSALS)
+        for layers in [*([uniform] if uniform else []), *proposed]:
+            if layers not in seen and goal.limits.allows(goal, found, layers):
+                seen.append(layers)
+                yield Candidate(
+                    found.model_args,
+                    layers,
+                    found.bytes(layers),
+                    len(set(layers.values()) - {1}) < 2 and layers == uniform,
+                )
+
+
+def _rounds(goal: Goal, task: Task, candidates: Sequence[Candidate], short: int, say: Say) -> list[Candidate]:
+    """All candidates, the best first: a third and at least two of each kind go on to the next round, which is three times as long."""
+    from tbn.sweep.quick import train_quickly
+
+    epochs, left, out = short, list(candidates), list[Candidate]()
+    full = goal.config({}).epochs or short
+    while True:
+        judged = []
+        for number, one in enumerate(left):
+            config = goal.config(one.model_args, one.layers, epochs=epochs, seed=len(one.scores))
+            found = train_quickly(config, task)
+            judged.append(replace(one, scores=(*one.scores, found.score), goodness=found.goodness))
+            say(f"{number + 1} of {len(left)}, {epochs} epochs: {describe(one)}: {found.score:.4f} held out")
+        judged.sort(key=lambda one: -one.goodness)
+        keep = max(2, len(judged) // 3)
+        kept = [
+            *judged[:keep],
+            *[one for one in judged[keep:] if one.uniform][: max(0, 2 - sum(one.uniform for one in judged[:keep]))],
+        ]
+        out = [*[one for one in judged if one not in kept], *out]
+        if epochs >= full or len(judged) <= 2:
+            return [*judged, *[one for one in out if one not in judged]]
+        left, epochs = kept, min(full, 3 * epochs)
+
+
+def _full(goal: Goal, chosen: Candidate, seed: int, root: Path, say: Say) -> Run:
+    from tbn.train import fit
+
+    config = goal.config(chosen.model_args, chosen.layers, seed=seed)
+    say(f"training in full, seed {seed}: {describe(chosen)}")
+    return fit(config, root)
+
+
+def describe(one: Candidate) -> str:
+    """A candidate in words."""
+    tiled = ", ".join(f"{name} p={p}" for name, p in one.layers.items() if p > 1) or "all binary"
+    return f"{_args(one.model_args)}; {tiled}; {one.bytes:,} bytes"
+
+
+def _args(model_args: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in model_args.items()) or "the usual width"

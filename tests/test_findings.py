@@ -1,0 +1,66 @@
+"""What is said of the zoo follows from its numbers, and README says it."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tbn import analysis_charts, findings
+from tbn.zoo import results
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return results.entries()
+
+
+@pytest.fixture(scope="module")
+def found(rows):
+    return {finding.key: finding for finding in findings.findings(rows)}
+
+
+def test_every_question_is_answered(found):
+    assert {"equal_bytes", "fronts", "scaling"} <= set(found)
+    for finding in found.values():
+        assert finding.question.endswith("?") and finding.answer.endswith(".") and "nan" not in finding.answer
+
+
+def test_the_counts_are_those_of_the_pairs(rows, found):
+    pairs = results.rivals(rows)
+    tiled, narrow = ((pairs["verdict"] == verdict).sum() for verdict in ("tiled", "narrow"))
+    assert f"Of {len(pairs)} pairs" in found["equal_bytes"].answer
+    assert f"spread in {tiled}, the narrow one in {narrow}" in found["equal_bytes"].answer
+
+
+@pytest.mark.parametrize(("change", "word"), [(0.2, "Yes"), (-0.2, "No.")])
+def test_the_answer_turns_with_the_numbers(rows, change, word):
+    percent = rows[~rows["metric"].isin(["mse"])]
+    better = percent.assign(score=percent["score"] + change * (percent["version"].str.fullmatch(r"p\d+")))
+    assert findings.findings(better)[0].answer.startswith(word)
+
+
+def test_a_zoo_without_rivals_answers_what_it_can(rows):
+    left = rows[(rows["rival_of"] == 0) & ~rows["version"].str.contains("-")]
+    assert [finding.key for finding in findings.findings(left)] == ["scaling"]
+    assert findings.findings(left[:0]) == ()
+
+
+def test_the_median_is_that_of_the_chart(rows, found):
+    kept = analysis_charts.kept_gain(results.versions(rows))
+    four = kept[kept["p"] == 4]["kept"].median()
+    assert f"p = 4 {100 * four:.0f} %" in found["scaling"].answer
+
+
+def test_the_command_prints_markdown_and_draws(tmp_path):
+    chromium = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    options = ["--pictures", str(tmp_path)] if chromium else []
+    printed = subprocess.run(
+        [sys.executable, "-m", "tbn.findings", *options], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.startswith("- **Is a wide tiled network better")
+    if chromium:
+        drawn = {file.stem: file.read_text() for file in tmp_path.glob("*.svg")}
+        assert {"equal_bytes", "fronts", "scaling"} <= set(drawn)
+        assert all(text.startswith("<svg") and len(re.findall("<path", text)) > 5 for text in drawn.values())
