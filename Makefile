@@ -57,7 +57,7 @@ zoo: $(READY)
 	$(PY) -m tbn zoo build --jobs $$(nproc)
 
 zoo-check: $(READY)
-	$(PY) -m tbn.zoo.check
+	$(PY) -m tbn zoo check
 
 clean:
 	rm -rf $(VENV) build *.egg-info

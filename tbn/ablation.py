@@ -1,11 +1,12 @@
 """What each training option and tile order is worth: the same networks with one choice changed, three seeds each: ``python -m tbn.ablation``.
 
-Three tiled networks (``BASES``) are trained by the default recipe, then with one setting of ``SETTINGS`` changed at a time, then with several of them
-together. Beside them stand their controls: full precision, binary at the same width, and narrower binary networks of at least the same bytes.
+Tiled networks (``BASES``) are trained by the default recipe, then with one setting of ``SETTINGS`` changed at a time. Beside them stand their
+controls: full precision, binary at the same width, and a narrower binary network of at least the same bytes.
 Bytes are what a device would store: signs and alphas of the layers as packed (alphas float32), every other number in float16, each BatchNorm folded
 to two numbers a channel. Settings were looked at on the test set, all of them alike: differences of one standard error mean nothing.
 
-Runs lie in a folder of their own and are taken up where they are; the results are in ``tbn/zoo/ablation.json``.
+Wanted are the full Fashion-MNIST and MNIST (``TBN_DATA``), of which every sixth or tenth training image is taken. Runs lie in a folder of their own
+and are taken up where they are; the results are in ``tbn/zoo/ablation.json``.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def frame(file: Path | None = None) -> pd.DataFrame:
     table = pd.DataFrame(read_json(file)["rows"])
     ground = {row["network"]: np.array(row["scores"]) for row in table.to_dict("records") if row["setting"] == "tiled"}
     scores = [np.array(values) for values in table["scores"]]
-    apart = [values - ground[base] for values, base in zip(scores, table["network"], strict=True)]
+    apart = [values - ground.get(base, np.nan) for values, base in zip(scores, table["network"], strict=True)]
     table["mean"] = [float(values.mean()) for values in scores]
     table["deviation"] = [float(values.std(ddof=1)) for values in scores]
     table["gain"] = [float(values.mean()) for values in apart]
@@ -126,7 +127,9 @@ def markdown(file: Path | None = None) -> str:
                 cells += ["-"] * 3
                 continue
             cells.append(f"{100 * row['mean']:.2f} ± {100 * row['deviation']:.2f} %")
-            cells += [f"{100 * row['gain']:+.2f} ± {100 * row['error']:.2f}", f"{row['bytes']:,}"]
+            known = row["gain"] == row["gain"]  # not a number where "tiled" is missing
+            gain = f"{100 * row['gain']:+.2f} ± {100 * row['error']:.2f}" if known else "-"
+            cells += [gain, f"{row['bytes']:,}"]
         if any(cell != "-" for cell in cells):
             lines.append(f"| {setting} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -53,6 +53,10 @@ BASES: Mapping[str, Base] = {
         "fashion_mnist", "mlp", {"model_args": {"hidden": [128]}, "min_layer_size": 10_000, "epochs": 10, "limit": 6_000},
         lambda share: {"hidden": _whole(128 * share)},
     ),
+    "wide_mlp": Base(
+        "fashion_mnist", "mlp", {"model_args": {"hidden": [256]}, "min_layer_size": 10_000, "epochs": 12, "limit": 10_000},
+        lambda share: {"hidden": _whole(256 * share)},
+    ),
     "cnn": Base(
         "mnist", "micro_cnn", {"model_args": {"channels": [16, 32, 32]}, "min_layer_size": 1_000, "epochs": 8, "limit": 6_000},
         lambda share: {"channels": _whole(16 * share, 32 * share, 32 * share)},
@@ -74,7 +78,7 @@ SETTINGS: Mapping[str, Setting] = {
     "order interleaved": Setting({"order": "interleaved"}),
     "order inputs": Setting({"order": "inputs"}),
     "order rolled": Setting({"order": "rolled"}),
-    "biases": Setting(model_args={"bias": True}, only=("mlp",)),
+    "biases": Setting(model_args={"bias": True}, only=("mlp", "wide_mlp")),
     "alphas learned": Setting({"alpha_source": "learned"}),
     "alphas of W": Setting({"alpha_source": "latent"}),
     "one alpha a layer": Setting({"alpha": "layer"}),
@@ -91,6 +95,7 @@ SETTINGS: Mapping[str, Setting] = {
 }
 NAMES: Mapping[str, str] = {
     "mlp": "Fashion-MNIST, MLP 784-128-10",
+    "wide_mlp": "Fashion-MNIST, MLP 784-256-10",
     "cnn": "MNIST, CNN of 16, 32 and 32 channels",
     "mixer": "Fashion-MNIST, MLPMixer of 32 channels",
 }

@@ -175,8 +175,14 @@ def kept_gain(versions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["family", "model", "p", "bits_per_weight", "kept"])
 
 
+def median_gain(kept: pd.DataFrame) -> pd.DataFrame:
+    """The medians of ``kept_gain`` by p, where at least half of the families have that p: others would be medians of other families."""
+    groups = kept.groupby("p")[["bits_per_weight", "kept"]]
+    return groups.median()[groups.size() * 2 >= kept["family"].nunique()]
+
+
 def scaling(versions: pd.DataFrame) -> go.Figure:
-    """Share of full precision's gain over the trivial method that is left, against bits a weight: a line a family, and the median at each p."""
+    """Share of full precision's gain over the trivial method that is left, against bits a weight: a line a family, and ``median_gain``."""
     kept, figure = kept_gain(versions), go.Figure()
     for family, part in kept.groupby("family", sort=False):
         part = part.sort_values("p")
@@ -186,7 +192,7 @@ def scaling(versions: pd.DataFrame) -> go.Figure:
             customdata=[[label_of(p)] for p in part["p"]],
             hovertemplate=f"<b>{family}</b>, %{{customdata[0]}}<br>%{{y:.0f}} % of the gain, %{{x:.3g}} bits a weight<extra></extra>",
         )  # fmt: skip
-    middle = kept.groupby("p")[["bits_per_weight", "kept"]].median()
+    middle = median_gain(kept)
     figure.add_scatter(
         x=middle["bits_per_weight"], y=100 * middle["kept"], mode="lines+markers+text", name="median of the families",
         text=[label_of(p) for p in middle.index], textposition="bottom right", line={"color": COLOURS["tiled"], "width": 3}, marker={"size": 11},

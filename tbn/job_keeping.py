@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tbn.jobs import Job
 from tbn.locks import is_locked
 
 FOLDER = "jobs"  # of the runs folder: jobs that belong to no run
-TRASH = ".deleted"  # beside what is being deleted; hidden from every list
+TRASH = ".deleted"  # begins the name of a folder beside what is being deleted; hidden from every list
 
 
 def new_folder(kind: str, root: Path | None = None) -> Path:
@@ -83,30 +83,32 @@ def delete(folder: str | Path) -> int:
     """
     folder = Path(folder).resolve()
     jobs.status(folder)
-    guard = FileLock(folder / jobs.LOCK)
+    guard, trash = FileLock(folder / jobs.LOCK), folder.with_name(f"{TRASH}-{secrets.token_hex(8)}")
     try:
-        guard.acquire(timeout=0.5)
+        with guard.acquire(timeout=0.5):
+            if not (folder / jobs.JOB).exists():  # somebody was faster; taking the lock has made the folder anew
+                shutil.rmtree(folder)
+                raise _gone(folder)
+            for name in (".lock", jobs.LOCK):
+                for lock in folder.rglob(name):
+                    if lock != folder / jobs.LOCK and is_locked(lock):
+                        raise _runs(lock.parent)
+            freed = used_bytes(folder)
+            trash.mkdir()
+            folder.rename(trash / folder.name)
     except Timeout:
         raise _runs(folder) from None
     except OSError as error:
-        raise TBNError(f"cannot delete {folder}: {error.strerror}", "ask the owner of the folder") from error
-    trash = folder.with_name(TRASH) / f"{os.getpid()}-{folder.name}"
-    try:
-        for name in (".lock", jobs.LOCK):
-            for lock in folder.rglob(name):
-                if lock != folder / jobs.LOCK and is_locked(lock):
-                    raise _runs(lock.parent)
-        freed = used_bytes(folder)
-        trash.parent.mkdir(exist_ok=True)
-        folder.rename(trash)
-    except OSError as error:
+        if not (folder / jobs.JOB).exists():
+            raise _gone(folder) from None
         raise TBNError(f"cannot delete {folder}: {error.strerror}", "ask the owner of the folder") from error
     finally:
-        guard.release()
-    shutil.rmtree(trash, ignore_errors=True)
-    with suppress(OSError):  # somebody else is deleting
-        trash.parent.rmdir()
+        shutil.rmtree(trash, ignore_errors=True)
     return freed
+
+
+def _gone(folder: Path) -> TBNError:
+    return TBNError(f"there is no job in {folder}", "it has just been deleted")
 
 
 def _runs(folder: Path) -> TBNError:

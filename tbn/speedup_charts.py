@@ -72,7 +72,7 @@ def speedups(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> go
         marker={"symbol": "line-ns-open", "size": 14, "color": COLOURS["binary"], "line": {"width": 2}},
     )  # fmt: skip
     figure.add_vline(x=1, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, layer="below")
-    figure.update_xaxes(title="x the fastest dense engine (log axis)", type="log", dtick="D2")
+    figure.update_xaxes(title="x fastest dense engine (log)", type="log", dtick="D2")
     figure.update_yaxes(categoryorder="array", categoryarray=list(best["case"].unique())[::-1], automargin=True)
     figure.update_layout(height=140 + 26 * best["case"].nunique(), margin=MARGIN | {"t": 64}, legend=legend())
     top = best[best["p"] > 0].sort_values("ratio_fastest")

@@ -48,7 +48,10 @@ def front(points: pd.DataFrame) -> go.Figure:
     named = points["on_front"] | ((len(points) <= CROWD) & (differing(points) == ["p"]))
     labels = pd.Series([label_of(p) for p in factors(points)], points.index).where(named, "")
     sides = _sides(points[across.name], points["on_front"])
-    for method, group in points.groupby("method", sort=False):
+    ordered = points.sort_values(
+        "on_front", ascending=False, kind="stable"
+    )  # a legend looks like the first of its marks
+    for method, group in ordered.groupby("method", sort=False):
         figure.add_scatter(
             x=group[across.name] * across.factor, y=group[up.name] * up.factor, name=str(method), mode="markers+text",
             text=labels[group.index], cliponaxis=False, textposition=list(sides[group.index]),
@@ -77,7 +80,7 @@ def _sides(across: pd.Series[float], on_front: pd.Series[bool]) -> pd.Series[str
     near, last, above = 0.12 * float(winners.max() - winners.min()), -math.inf, False
     for place, x in winners.items():
         above = not (above and x - last < near)
-        found[place], last = "top left" if above else "bottom right", x
+        found.loc[[place]], last = "top left" if above else "bottom right", x
     return found
 
 
@@ -119,14 +122,11 @@ def parallel(points: pd.DataFrame) -> go.Figure:
             type="line", x0=place, x1=place, y0=0, y1=1, line={"color": NEUTRAL, "width": 1}, layer="below"
         )
         last = place == len(scales) - 1 and place > 0
-        side = {
-            "xanchor": "right" if last else "left",
-            "xshift": -8 if last else 8,
-            "bgcolor": faded(NEUTRAL, 0.25),
-            "borderpad": 1,
-        }
-        for y, text in scale.ticks:
-            figure.add_annotation(x=place, y=y, text=text, showarrow=False, font={"size": 11}, **side)
+        side = {"xanchor": "right" if last else "left", "xshift": -8 if last else 8}
+        for y, text in scale.ticks:  # lines run together where there are few values, so their words stand above
+            where = {"yshift": 13} if scale.few else side
+            ground = {"bgcolor": faded(NEUTRAL, 0.3), "borderpad": 1}
+            figure.add_annotation(x=place, y=y, text=text, showarrow=False, font={"size": 11}, **ground, **where)
         end = "left" if place == 0 else "right" if last else "center"
         figure.add_annotation(
             x=place,

@@ -65,11 +65,12 @@ def differing(frame: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class Scale:
-    """One upright axis: its title, where each row stands on it (0 to 1), and its ticks (place, text)."""
+    """One upright axis: its title, where each row stands on it (0 to 1), its ticks (place, text), and whether these are all the values there are."""
 
     title: str
     places: pd.Series[float]
     ticks: Sequence[tuple[float, str]]
+    few: bool = False
 
 
 def scale_of(values: pd.Series[Any], title: str) -> Scale:
@@ -81,7 +82,7 @@ def scale_of(values: pd.Series[Any], title: str) -> Scale:
         places = {value: (k + 0.5) / len(known) for k, value in enumerate(known)}
         at = (numbers if whole else values.astype(str)).map(places).astype(float)
         texts = [f"{value:g}" if whole else str(value) for value in known]
-        return Scale(title, at, list(zip(places.values(), texts, strict=True)) if len(known) <= 20 else [])
+        return Scale(title, at, list(zip(places.values(), texts, strict=True)) if len(known) <= 20 else [], few=True)
     return _spread(numbers, title, lambda value: f"{value:.3g}")
 
 

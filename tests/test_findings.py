@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from tbn import analysis_charts, findings
@@ -34,7 +35,7 @@ def test_the_counts_are_those_of_the_pairs(rows, found):
     assert f"spread in {tiled}, the narrow one in {narrow}" in found["equal_bytes"].answer
 
 
-@pytest.mark.parametrize(("change", "word"), [(0.2, "Yes"), (-0.2, "No.")])
+@pytest.mark.parametrize(("change", "word"), [(0.2, "Yes"), (-0.2, "No, mostly not")])
 def test_the_answer_turns_with_the_numbers(rows, change, word):
     percent = rows[~rows["metric"].isin(["mse"])]
     better = percent.assign(score=percent["score"] + change * (percent["version"].str.fullmatch(r"p\d+")))
@@ -45,6 +46,16 @@ def test_a_zoo_without_rivals_answers_what_it_can(rows):
     left = rows[(rows["rival_of"] == 0) & ~rows["version"].str.contains("-")]
     assert [finding.key for finding in findings.findings(left)] == ["scaling"]
     assert findings.findings(left[:0]) == ()
+
+
+def test_alphas_are_compared_with_the_default(rows):
+    """On made-up variants: those of one alpha are far worse, those of the latent weights as good."""
+    default = rows[(rows["family"] == "fashion_mnist (full), mlp") & (rows["version"] == "p4")]
+    worse = {"p4": 0, "p4-one_alpha": 0.2, "p4-latent": 0, "p4-latent-one_alpha": 0.2}
+    made = [default.assign(version=version, score=default["score"] - less) for version, less in worse.items()]
+    answer = findings.findings(pd.concat([rows[rows["family"] != default["family"].iloc[0]], *made]))[-1].answer
+    beyond = [findings.ALPHAS[version] for version, less in worse.items() if less]
+    assert answer.endswith(f"Beyond the spread from the default: {', '.join(beyond)}.")
 
 
 def test_the_median_is_that_of_the_chart(rows, found):

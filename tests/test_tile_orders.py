@@ -19,7 +19,7 @@ from tests.models.small import SMALL, inputs
 from tests.test_engines import difference, shaken
 
 ORDERS = ("interleaved", "inputs", "rolled")
-NETWORKS = ("mlp", "cnn", "convmixer", "swin_t", "pointnet_part")
+NETWORKS = ("mlp", "cnn", "convmixer", "swin_t")
 
 
 def packed_model(name: str, order: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:

@@ -24,6 +24,14 @@ COLUMNS = {
 }
 ORDER = [*list(COLUMNS)[:3], "score", *list(COLUMNS)[3:]]
 
+
+def show(run: str) -> None:
+    """The panel of a run, with the runs of its configuration."""
+    row = of_task[of_task["run"] == run].iloc[0]
+    keys = [name for name in charts.CONFIGURATION if name in of_task]
+    run_panel.draw(row, of_task.merge(row[keys].to_frame().T.astype(of_task[keys].dtypes), on=keys))
+
+
 everything, broken, stamp = data.look()
 for path in broken:
     st.warning(
@@ -71,8 +79,10 @@ scored = charts.scored(chosen.rows, metric.name)
 points = charts.configurations(scored)
 points = points[points[x] > 0]
 keys = [name for name in charts.CONFIGURATION if name in scored]
-if points.empty:
-    st.stop()  # nothing is measured yet: the panel above says how
+if points.empty:  # nothing is measured yet: the panel above says how
+    if (run := run_box(of_task)) is not None:
+        show(run)
+    st.stop()
 winners = points[charts.front_of(points, x)]
 ids_on_front = set(scored.merge(winners[keys], on=keys)["run"])
 columns = COLUMNS | {
@@ -127,7 +137,4 @@ with right:
             alt="The Pareto front",
         )
     else:
-        row = of_task[of_task["run"] == run].iloc[0]
-        same_keys = [name for name in charts.CONFIGURATION if name in of_task]
-        same = of_task.merge(row[same_keys].to_frame().T.astype(of_task[same_keys].dtypes), on=same_keys)
-        run_panel.draw(row, same)
+        show(run)

@@ -9,7 +9,7 @@ from tbn import boards, charts
 from tbn.boards import Board
 from tbn.boards.fitting import Fit
 
-NARROWEST = 215  # pixels of a card
+NARROWEST = 168  # pixels of a card
 
 
 def draw(chosen: Board, fits: Mapping[str, Fit]) -> None:

@@ -52,6 +52,9 @@ def usual(frame: pd.DataFrame) -> list[str]:
     """What is compared before anything is chosen: full precision, binary and tiled of the model with most methods, smallest seed, p nearest 4."""
     if frame.empty:
         return []
+    along = frame["data_source"].astype(str).str.contains("embedded")  # data that everybody has
+    one = frame[along] if along.any() else frame
+    frame = one[one["data_source"] == one["data_source"].mode().iloc[0]]
     model = frame.groupby("model")["method"].nunique().sort_values(ascending=False, kind="stable").index[0]
     of_model = frame[frame["model"] == model].assign(far=(frame["p"] - 4).abs())
     first = of_model.sort_values(["far", "seed", "run"]).drop_duplicates("method").sort_values("p")
@@ -61,9 +64,10 @@ def usual(frame: pd.DataFrame) -> list[str]:
 
 
 def beside(frame: pd.DataFrame, run: str) -> list[str]:
-    """What one run is compared with at first: the same model in full precision, or else of another method, of the nearest seed."""
+    """What one run is compared with at first: its model on its data in full precision, or else of another method, of the nearest seed."""
     row = frame[frame["run"] == run].iloc[0]
-    others = frame[(frame["model"] == row["model"]) & (frame["run"] != run)]
+    alike = (frame["model"] == row["model"]) & (frame["data_source"] == row["data_source"])
+    others = frame[alike & (frame["run"] != run)]
     others = others.assign(same=others["method"] == row["method"], far=(others["seed"] - row["seed"]).abs())
     return list(others.sort_values(["same", "p", "far", "run"])["run"].head(1))
 

@@ -1,5 +1,6 @@
 """The console of the Device page: this visitor's open line to a board, what went over it, and what can be sent."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,8 +37,12 @@ class Held:
         own = not is_emulator(port) or self.place.folder == place.folder
         return own and self.console.port == port
 
+    def leave(self) -> None:
+        """The visitor is gone: let go of the port without keeping the server waiting, should the board be computing."""
+        threading.Thread(target=self.close, name="console without a visitor", daemon=True).start()
 
-@st.cache_resource(scope="session", on_release=Held.close, show_spinner=False)
+
+@st.cache_resource(scope="session", on_release=Held.leave, show_spinner=False)
 def _held() -> Held:
     return Held()
 
@@ -109,32 +114,25 @@ def draw_state(place: Place, port: str | None, console: Console | None) -> None:
 
 def draw_console(console: Console | None) -> None:
     """Everything that went over the line, looked at every second; buttons and a line to send."""
-
     st.subheader("Console", anchor=False)
     if console is None:
         st.caption("Not connected. Frames in both directions and plain lines will be here.")
         return
-    open_before = not console.closed
-
-    def look() -> None:
-        if open_before and console.closed:  # the line broke, or nobody asked for too long
-            st.rerun()
-        with words.errors_as_sentences():  # a fragment's own rerun does not pass through app.py
-            _traffic(console)
-
-    st.fragment(look, run_every=1.0 if open_before else None)()
-
-
-def _traffic(console: Console) -> None:
     if (error := st.session_state.pop("console_error", None)) is not None:
         words.sentence(error)
-    with_bytes = st.toggle(
-        "Bytes", key="bytes", bind="query-params", help="Below each frame its payload in hexadecimal"
-    )
-    entries = console.entries()[-LINES:]
-    with st.container(height=300, autoscroll=True, key="traffic"):
-        st.code("\n".join(entry.line(with_bytes) for entry in entries) or "nothing yet", language=None, wrap_lines=True)
+    tip = "Below each frame its payload in hexadecimal"
+    with_bytes = st.toggle("Bytes", key="bytes", bind="query-params", help=tip)
     open_now = not console.closed
+
+    def look() -> None:
+        if open_now and console.closed:  # the line broke, or nobody asked for too long
+            st.rerun()
+        with words.errors_as_sentences():  # a fragment's own rerun does not pass through app.py
+            lines = [entry.line(with_bytes) for entry in console.entries()[-LINES:]]
+            st.code("\n".join(lines) or "nothing yet", language=None, wrap_lines=True)
+
+    with st.container(height=300, autoscroll=True, key="traffic"):
+        st.fragment(look, run_every=1.0 if open_now else None)()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("INFO", key="info", on_click=_try, args=(console.meet,), disabled=not open_now, help="What are you?")
         st.button(

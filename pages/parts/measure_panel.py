@@ -22,8 +22,8 @@ def draw(chosen: Choices) -> None:
     if axis.unit == "instructions":
         units = sorted(set(rows["tick_unit"].dropna()))
         st.caption(
-            f"{known}: a board counts them when it is flashed and answers the self-test, an emulated one, too. "
-            + f"In {' and '.join(units)}." * bool(units)
+            f"{known}: a board counts them when it is flashed and answers the self-test, an emulated one, too; "
+            "some models have no C runtime. " + f"In {' and '.join(units)}." * bool(units)
         )
         st.page_link(
             "pages/deploy/firmware.py",

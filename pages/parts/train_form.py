@@ -14,7 +14,22 @@ from tbn.errors import TBNError
 from tbn.recipes import min_layer_size
 
 LEAST_OF_YOURS = 1_000
-ADVANCED = ("lr", "batch_size", "label_smoothing", "ema", "own", "model_args", "task_args", "warm_start", "teacher")
+ADVANCED = (
+    "lr",
+    "batch_size",
+    "label_smoothing",
+    "ema",
+    "own",
+    "order",
+    "estimator",
+    "progressive",
+    "norm_batches",
+    "standardise",
+    "model_args",
+    "task_args",
+    "warm_start",
+    "teacher",
+)
 
 
 def choose() -> dict[str, Any]:
@@ -41,7 +56,12 @@ def choose() -> dict[str, Any]:
     with st.expander(
         "More choices", icon=":material/tune:", expanded=any(name in st.query_params for name in ADVANCED)
     ):
-        config |= train_more.instead(recipe) | train_more.other_runs(task, model, config["p"]) | _arguments()
+        config |= (
+            train_more.instead(recipe)
+            | train_more.method(config["p"])
+            | train_more.other_runs(task, model, config["p"])
+            | _arguments()
+        )
     if upload is not None:
         config["task_args"] = {**upload.task_args, **config["task_args"]}
     return config
@@ -95,8 +115,8 @@ def _tiling(least: int) -> dict[str, Any]:
         help="One scale for each copy of the tile, or one for the whole layer",
     )  # fmt: skip
     source = st.segmented_control(
-        "Alpha source", ["separate", "latent"], default="separate", required=True, key="alpha_source", bind="query-params", disabled=p == 0,
-        help="Scales from a tensor of their own (W+A), or from the latent weights (W)",
+        "Alpha source", ["separate", "latent", "learned"], default="separate", required=True, key="alpha_source", bind="query-params",
+        disabled=p == 0, help="Scales from a tensor of their own (W+A), from the latent weights (W), or learned as numbers",
     )  # fmt: skip
     return {"p": int(p), "min_layer_size": smallest, "alpha": alpha or "tile", "alpha_source": source or "separate", "epochs": int(epochs),
             "seed": int(seed)}  # fmt: skip

@@ -8,6 +8,9 @@ from pages.parts import data, words
 from tbn.errors import TBNError
 from tbn.recipes import RECIPES
 
+ORDERS = ("rows", "interleaved", "inputs", "rolled")  # tbn.TilingConfig's; importing it would load torch
+ESTIMATORS = ("identity", "tile", "clip", "hat", "reste")
+
 SUITED = {  # a kind of task: beginnings of the names of the recipes that were made for it
     "images": ("adamw", "paper_mcu", "paper_cifar", "paper_imagenet"),
     "segmentation": ("adamw",),
@@ -50,7 +53,7 @@ def instead(name: str) -> dict[str, Any]:
     )  # fmt: skip
     first, second = st.columns([1, 2])
     ema = first.number_input(
-        "EMA of the weights", 0.0, 0.9999, 0.0, format="%g", key="ema", bind="query-params", help="Decay of their moving average, e.g. 0.99; 0 is off"
+        "EMA", 0.0, 0.9999, 0.0, format="%g", key="ema", bind="query-params", help="Decay of a moving average of the weights, e.g. 0.99; 0 is off"
     )  # fmt: skip
     own = second.text_input(
         "Layers with a factor of their own", key="own", bind="query-params", placeholder="PATTERN=P, PATTERN=P", help="e.g. blocks.0.*=8, fc1=2"
@@ -63,6 +66,35 @@ def instead(name: str) -> dict[str, Any]:
         "ema": ema,
         "per_layer": factors(own),
     }
+
+
+def method(p: int) -> dict[str, Any]:
+    """Beyond the paper's method: how the tile is laid, how the gradient passes the sign, and what else helps."""
+    first, second = st.columns(2)
+    order = first.selectbox(
+        "Tile order",
+        ORDERS,
+        key="order",
+        bind="query-params",
+        disabled=p < 2,
+        help="rows is the paper's; C takes no other",
+    )
+    estimator = second.selectbox(
+        "Estimator", ESTIMATORS, key="estimator", bind="query-params", disabled=p == 0, help="identity is the paper's"
+    )
+    first, second = st.columns(2)
+    rise = first.number_input(
+        "Raise p over", 0.0, 0.9, 0.0, 0.1, key="progressive", bind="query-params", disabled=p < 2,
+        help="Share of the epochs over which p rises to its value; 0 trains with it from the start"
+    )  # fmt: skip
+    batches = second.number_input(
+        "Batches for the norms", 0, 10_000, 0, key="norm_batches", bind="query-params", help="So many re-estimate the BatchNorms before the last test"
+    )  # fmt: skip
+    standard = st.toggle("Standardise the latent weights", key="standardise", bind="query-params", disabled=p == 0)
+    if p == 0:
+        return {"norm_batches": int(batches)}
+    found = {"estimator": estimator, "standardise": standard, "norm_batches": int(batches)}
+    return found | ({"order": order, "progressive": rise} if p > 1 else {})
 
 
 def factors(text: str) -> dict[str, int]:

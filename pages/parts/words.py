@@ -14,7 +14,8 @@ from tbn.recipes import RECIPES
 
 TRAIN = "pages/run/train.py"
 DEFAULTS = {  # of ``tbn train``, in the order in which a command names them
-    "warm_start": None, "teacher": None, "distillation": 0.5, "temperature": 2.0, "accumulate": 1, "ema": 0.0, "data": "auto", "data_root": None,
+    "warm_start": None, "teacher": None, "distillation": 0.5, "temperature": 2.0, "accumulate": 1, "ema": 0.0,
+    "order": "rows", "estimator": "identity", "standardise": False, "progressive": 0.0, "norm_batches": 0, "data": "auto", "data_root": None,
     "device": "cpu", "devices": 1, "nodes": 1, "precision": "32-true",
 }  # fmt: skip
 
@@ -109,7 +110,7 @@ def train_arguments(config: Mapping[str, Any]) -> list[str]:
         found += ["--epochs", config["epochs"]]
     for name, default in (_recipe_defaults(config) | DEFAULTS).items():
         if config.get(name) not in (None, default):
-            found += [_option(name), config[name]]
+            found += [_option(name), *([] if config[name] is True else [config[name]])]  # a flag has no value
     return [str(word) for word in [*found, "--seed", config.get("seed", 0)]]
 
 

@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from tbn.cli import benchmarks, firmware, fit, quantise, sweep, training
+from tbn.cli import benchmarks, firmware, fit, quantise, results, sweep, training, zoo
 from tbn.cli.common import speaks
 from tbn.errors import TBNError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (training, sweep, benchmarks, quantise, fit, firmware):
+for part in (training, results, zoo, sweep, benchmarks, quantise, fit, firmware):
     app.add_typer(part.app)
 
 

@@ -60,6 +60,7 @@ def fit(
     from tbn.sweep.budget import Goal, search
     from tbn.sweep.factors import parse_bytes
     from tbn.sweep.limits import Limits
+    from tbn.sweep.space import parse
 
     limits = Limits(
         parse_bytes(budget) if budget else None,
@@ -67,11 +68,12 @@ def fit(
         parse_bytes(ram) if ram else None,
         instructions,
     )
-    offered, fixed = choices([width] if width else [], option or [])
-    name, values = next(iter(offered.items()), ("", ()))
-    if width and not isinstance(values, tuple):
-        raise TBNError(f"--width {width!r} is a range", "list the widths: width=16,24,32")
-    widths = tuple({name.removeprefix("model_args."): value} for value in values)
+    _, fixed = choices([], option or [])
+    name, equals, offered = (width or "").partition("=")
+    values = parse(name, offered) if equals else ()
+    if width and not (equals and name and isinstance(values, tuple)):
+        raise TBNError(f"--width {width!r} is not a list of widths", "write it as width=16,24,32")
+    widths = tuple({name.removeprefix("model_args."): value} for value in values) if isinstance(values, tuple) else ()
     from tbn.jobs import here
     from tbn.progress import Progress
 

@@ -1,15 +1,14 @@
-"""Commands around training: ``train eval summary runs zoo``."""
+"""``tbn train``: every option of a run."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tbn.cli.common import Json, RunName, Runs, emit, progress_bar, stderr
-from tbn.errors import TBNError
+from tbn.cli.common import Json, Runs, emit, progress_bar
+from tbn.cli.options import arguments, pairs, whole
 from tbn.scores import METRICS
 
 app = typer.Typer()
@@ -26,8 +25,23 @@ def train(
     ] = None,
     alpha: Annotated[str, typer.Option(help="One scale per tile or per layer.")] = "tile",
     alpha_source: Annotated[
-        str, typer.Option(help="Scales from a separate tensor (W+A) or the latent weights (W).")
+        str, typer.Option(help="Scales from a separate tensor (W+A), the latent weights (W: latent), or learned.")
     ] = "separate",
+    order: Annotated[
+        str, typer.Option(help="Where the blocks of a weight lie: rows, interleaved, inputs or rolled.")
+    ] = "rows",
+    estimator: Annotated[
+        str, typer.Option(help="What of the gradient reaches latent weights: identity, tile, clip, hat or reste.")
+    ] = "identity",
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="Each output's latent weights get mean 0 and deviation 1.")
+    ] = False,
+    progressive: Annotated[
+        float, typer.Option(help="Share of the epochs over which p is raised from 1, e.g. 0.6; 0 is off.")
+    ] = 0.0,
+    norm_batches: Annotated[
+        int, typer.Option(help="Batches that re-estimate the BatchNorms at the end, e.g. 50; 0 is off.")
+    ] = 0,
     exclude: Annotated[
         list[str] | None, typer.Option(help="Name pattern of layers that keep full precision; may be given again.")
     ] = None,
@@ -89,15 +103,20 @@ def train(
             config = RunConfig(
                 task=task,
                 model=model,
-                p=0 if dense else _whole("p", p),
+                p=0 if dense else whole("p", p),
                 min_layer_size=min_layer_size,
                 alpha=alpha,
                 alpha_source=alpha_source,
+                order=order,
+                estimator=estimator,
+                standardise=standardise,
+                progressive=progressive,
+                norm_batches=norm_batches,
                 exclude=tuple(exclude or ()),
-                per_layer=_pairs(per_layer or []),
+                per_layer=pairs(per_layer or []),
                 alpha_init=alpha_init,
-                model_args=_arguments("--model-arg", model_arg or []),
-                task_args=_arguments("--task-arg", task_arg or []),
+                model_args=arguments("--model-arg", model_arg or []),
+                task_args=arguments("--task-arg", task_arg or []),
                 recipe=recipe,
                 epochs=epochs,
                 batch_size=batch_size,
@@ -137,155 +156,3 @@ def train(
         f"weights {size['weight_bytes']:,} bytes, {size['bits_per_weight']:.3f} bits a weight, {size['compression']:.1f}x smaller than fp32, "
         f"trained in {result['seconds']:.0f} s",
     )
-
-
-def _whole(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise TBNError(
-            f"{name}={text} is not a whole number", "use 0 for full precision, 1 for binary, 4 for the paper's default"
-        ) from None
-
-
-def _pairs(items: list[str]) -> dict[str, int]:
-    found = {}
-    for item in items:
-        pattern, equals, factor = item.rpartition("=")
-        if not equals:
-            raise TBNError(f"--per-layer {item!r} has no factor", "write it as PATTERN=P, e.g. 'conv4=8'")
-        found[pattern] = _whole(f"per_layer[{pattern!r}]", factor)
-    return found
-
-
-def _arguments(option: str, items: list[str]) -> dict[str, Any]:
-    """NAME=VALUE as keyword arguments; a value is JSON (16, 0.5, true, [64, 32]) or else a word."""
-    found: dict[str, Any] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals or not name.isidentifier():
-            raise TBNError(f"{option} {item!r} is not NAME=VALUE", "write it as e.g. width=16 or hidden=[64,32]")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
-@app.command("eval")
-def evaluate(
-    run: RunName,
-    engine: Annotated[str, typer.Option(help="latent, packed, native, triton, onnx, c or board.")] = "packed",
-    precision: Annotated[
-        str | None, typer.Option(help="Of the engines c and board: integer or float32 (default: integer if possible).")
-    ] = None,
-    board: Annotated[str, typer.Option(help="Of the engine board; see tbn boards.")] = "nucleo_f411re",
-    port: Annotated[str, typer.Option(help="Of the engine board: emulator, or a serial port.")] = "emulator",
-    limit: Annotated[int | None, typer.Option(help="Only the first so many test inputs.")] = None,
-    runs_folder: Runs = None,
-    as_json: Json = False,
-) -> None:
-    """Accuracy of a run on one engine, and how far its outputs are from the trained model's."""
-    from tbn.evaluate import evaluate as evaluate_run
-
-    with progress_bar() as listener:
-        found = evaluate_run(
-            run,
-            engine,
-            root=runs_folder,
-            precision=precision,
-            board=board,
-            port=port,
-            limit=limit,
-            progress=lambda fraction, message: listener({"fraction": fraction, "message": message}),
-        )
-    count = "" if found.instructions is None else f"\n{found.instructions:,.0f} instructions per inference"
-    engine = found.engine + f" ({found.precision})" * bool(found.precision)
-    emit(
-        as_json,
-        found.to_dict(),
-        f"{engine}: {METRICS[found.metric].label} {METRICS[found.metric].text(found.score)} of {found.samples:,} test inputs "
-        f"({found.data_source})\n"
-        f"largest difference from {found.reference}: {found.max_difference:.2e} ({found.max_relative_difference:.2e} of the largest output){count}",
-    )
-
-
-@app.command()
-def summary(
-    run: Annotated[str | None, typer.Argument(help="Run folder or id; or give --model.")] = None,
-    model: Annotated[str | None, typer.Option(help="A registry model, untrained.")] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Task that sets the model's input and classes (default: one of its kind).")
-    ] = None,
-    p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary, 0 = full precision.")] = "4",
-    min_layer_size: Annotated[int | None, typer.Option(help="Lambda.")] = None,
-    alpha: Annotated[str, typer.Option(help="One scale per tile or per layer.")] = "tile",
-    per_layer: Annotated[list[str] | None, typer.Option(help="PATTERN=P; may be given again.")] = None,
-    runs_folder: Runs = None,
-    as_json: Json = False,
-) -> None:
-    """Sizes by layer: bits, bit-width, bytes, MACs."""
-    from tbn import models, runs, tasks
-    from tbn import size as sizes
-    from tbn.config import RunConfig
-    from tbn.restore import deployed_model, task_of
-    from tbn.sketch import sketch
-
-    if (run is None) == (model is None):
-        raise TBNError("summary takes a run or --model", "e.g. tbn summary --model mlp --p 4")
-    if run is not None:
-        found = runs.complete(run, runs_folder)
-        table = sizes.summary(deployed_model(found), task_of(found).input_shape)
-    else:
-        kind = models.kind_of(str(model))
-        task = task or next(name for name in tasks.names() if tasks.kind_of(name) == kind)
-        data = tasks.create(task)
-        config = RunConfig(
-            task=task, model=str(model), p=_whole("p", p), min_layer_size=min_layer_size, alpha=alpha, per_layer=_pairs(per_layer or [])
-        )  # fmt: skip
-        table = sketch(config, data.model_arguments, data.input_shape)
-    emit(as_json, table.to_dict(), str(table))
-
-
-@app.command("runs")
-def list_runs(runs_folder: Runs = None, as_json: Json = False) -> None:
-    """All runs and zoo entries."""
-    from tbn import runs
-
-    table = runs.frame(runs_folder)
-    rows = json.loads(table.to_json(orient="records"))
-    emit(
-        as_json,
-        {"runs": rows},
-        table[["run", "state", "metric", "score", "weight_bytes", "bits_per_weight", "data_source"]].to_string(
-            index=False
-        )
-        if len(table)
-        else "no runs yet: tbn train",
-    )
-
-
-zoo_app = typer.Typer(help="Results that come with the package.", no_args_is_help=True)
-app.add_typer(zoo_app, name="zoo")
-
-
-@zoo_app.command("build")
-def zoo_build(
-    out: Annotated[Path | None, typer.Option(help="Folder for the entries (default: the package's zoo).")] = None,
-    only: Annotated[str, typer.Option(help="Only entries whose name contains this.")] = "",
-    jobs: Annotated[int, typer.Option(help="Trainings side by side, one thread each.")] = 1,
-    as_json: Json = False,
-) -> None:
-    """Train the zoo's entries that are missing (delete a folder to train it again)."""
-    from tbn.zoo import build
-
-    made = build(out, only, say=lambda line: stderr.print(line, highlight=False), jobs=jobs)
-    emit(as_json, {"built": made}, f"{len(made)} entries trained")
-
-
-@zoo_app.command("table")
-def zoo_table() -> None:
-    """The zoo as a Markdown table, as in README."""
-    from tbn.zoo import table
-
-    print(table())

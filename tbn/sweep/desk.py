@@ -9,13 +9,12 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -167,24 +166,13 @@ class Desk:
     def _given_up(self, ids: Iterable[int], reason: str, why: str, retry_failed: bool = False) -> None:
         for number in ids:
             self._fail(number, reason, why)
-        with self._one_at_a_time():
+        with workers.one_at_a_time(self.root, self.sweep.name):
             attempts = self.attempts()
             for plan, round_ in ledger.missing(self._plan, attempts, retry_failed):
                 self._queue(plan, round_)
             if self.sweep.method == "search":
                 for known, seed in ledger.other_seeds(attempts, self.sweep.seeds):
                     self._queue(self.sweep.planned(known.params, known.point, seed), 0)
-
-    def _one_at_a_time(self) -> Any:
-        """Where several processes of one machine open a sweep together, one of them queues. (Twice would do no harm, but looks odd.)"""
-        folder = self.root / workers.FOLDER
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / f"{self.sweep.name}.lock", timeout=30)
-            lock.acquire()
-            return lock
-        except (OSError, Timeout):
-            return nullcontext()
 
     def _queue(self, plan: Planned, round_: int) -> None:
         params, distributions = asking.encoded(self.sweep, plan.params)
@@ -198,7 +186,7 @@ class Desk:
         """A result came after the trial was given up: its folder is complete, so whoever takes it again is done at once."""
         mine = [attempt for attempt in self.attempts() if attempt.planned.key == trial.key]
         if not any(attempt.live for attempt in mine):
-            self._queue(mine[-1].planned, mine[-1].round)
+            self._queue(mine[-1].planned, mine[-1].round + 1)  # a round of its own: this one is no crash
 
     def _take(self) -> int | None:
         """A waiting trial's id, now running."""

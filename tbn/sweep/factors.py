@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
@@ -36,7 +35,7 @@ class Table:
     Attributes:
         model_args: that make it.
         layers: name -> its choices, the smallest factor first; the last layer has p = 1 alone (``tbn.convert``).
-        other_bytes: biases, norms and whatever else is stored.
+        other_bytes: biases, norms, layers that keep full precision and whatever else is stored.
     """
 
     model_args: Mapping[str, Any]
@@ -86,18 +85,17 @@ def table(config: RunConfig, task: Task) -> Table:
 
     from tbn.sketch import sketch
 
+    binary = sketch(replace(config, p=1, per_layer={}), task.model_arguments, task.input_shape)
     choices: dict[str, dict[int, Choice]] = {}
-    other = 0
     for p in FACTORS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a factor above the rows: left out below
-            whole = sketch(
-                replace(config, p=1, per_layer={"*": p} if p > 1 else {}), task.model_arguments, task.input_shape
-            )
-        other = whole.other_bytes
+        fitting = [layer for layer in binary.layers[:-1] if layer.p and p <= layer.shape[0] and layer.weights % p == 0]
+        able, whole = {layer.name: p for layer in fitting}, binary
+        if p > 1 and able:
+            whole = sketch(replace(config, p=1, per_layer=able), task.model_arguments, task.input_shape)
         for layer in whole.layers:
-            if layer.p == p and (p == 1 or (layer is not whole.layers[-1] and p <= layer.shape[0])):
+            if layer.p == p and (p == 1 or layer.name in able):
                 choices.setdefault(layer.name, {})[p] = Choice(p, layer.bytes, layer.macs_computed or 0)
+    other = binary.other_bytes + sum(layer.bytes for layer in binary.layers if layer.p == 0)
     return Table(config.model_args, {name: tuple(found.values()) for name, found in choices.items()}, other)
 
 

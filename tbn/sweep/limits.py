@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tbn.errors import TBNError
 
 if TYPE_CHECKING:
-    from tbn.sweep.budget import Goal, Say
     from tbn.sweep.factors import Table
+    from tbn.sweep.goal import Goal
     from tbn.tasks import Task
 
 ANY_BYTES = 10**15
@@ -51,7 +51,9 @@ class Limits:
         """No network may take more."""
         return self.bytes or ANY_BYTES
 
-    def room(self, goal: Goal, found: Table, task: Task, say: Say) -> tuple[float, float | None] | None:
+    def room(
+        self, goal: Goal, found: Table, task: Task, say: Callable[[str], None]
+    ) -> tuple[float, float | None] | None:
         """(bytes, MACs) that this width may take; None where no factors make it fit."""
         limit, macs = float(self.most_bytes), None
         if self.board:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,25 +48,33 @@ def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Qu
     Raises:
         TBNError: as ``tbn.train.fit``.
     """
-    import torch
     from safetensors.torch import save_file
 
     from tbn.loop import epoch, score
     from tbn.train import _fabric, _prepare
 
     assert config.epochs is not None
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         fabric = _fabric(config)
         training, _ = _prepare(fabric, config, task)
         training.model, training.optimizer = fabric.setup(training.network, training.optimizer)
         for number in range(1, config.epochs + 1):
             epoch(training, number, lambda fraction, message: None)
         found = score(training.tested, training.test, training.objective, fabric)
-    finally:
-        torch.set_num_threads(threads)
     if keep is not None:
         save_file({name: tensor.contiguous() for name, tensor in training.network.state_dict().items()}, keep)
     value = found[task.metric]
     return Quick(found["loss"], value, value if METRICS[task.metric].higher_is_better else -value)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread: results do not depend on how many cores there are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

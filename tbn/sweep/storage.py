@@ -6,10 +6,11 @@ tried before they are used. A database that is away for a while is waited for (`
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,10 @@ PATIENCE_SECONDS = 300.0
 BEAT_SECONDS, GRACE_SECONDS = 10, 60  # a trial that gives no sign of life for the grace is given up
 OPENINGS = 6  # several processes may make the tables at the same moment: then one of them tries again
 Result = TypeVar("Result")
+_OPEN: dict[str, RDBStorage] = {}
+_OPENING = threading.Lock()
+
+atexit.register(lambda: close_storages())
 
 
 def default_storage() -> str:
@@ -83,8 +88,21 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
     return _opened(url)
 
 
-@lru_cache(maxsize=8)
+def close_storages() -> None:
+    """Close every connection that this process keeps; a storage may be opened again."""
+    while _OPEN:
+        _OPEN.popitem()[1].engine.dispose()
+
+
 def _opened(url: str) -> RDBStorage:
+    """A process keeps one storage for each URL, with its connections, until it ends."""
+    with _OPENING:
+        if url not in _OPEN:
+            _OPEN[url] = _connected(url)
+        return _OPEN[url]
+
+
+def _connected(url: str) -> RDBStorage:
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from tbn.errors import TBNError
 from tbn.locks import is_locked
@@ -104,3 +104,19 @@ def beating(desk: Desk, trial: Trial) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+@contextmanager
+def one_at_a_time(root: Path, sweep: str) -> Iterator[None]:
+    """Where several processes of one machine open a sweep together, one of them queues. (Twice would do no harm, but looks odd.)"""
+    lock = FileLock(root / FOLDER / f"{sweep}.lock", timeout=30)
+    try:
+        (root / FOLDER).mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, Timeout):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()

@@ -7,7 +7,6 @@ five is the test set, drawn once and always the same). ``train_images`` and ``te
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from tbn.errors import TBNError
 from tbn.tasks.base import IGNORED, Task, data_root, majority
 from tbn.tasks.clouds import unit_sphere
 from tbn.tasks.labels import Labels, labels_of, named
+from tbn.tasks.own_file import find, name_of, one_in_five
 from tbn.tasks.pictures import normalisation
 
 Array = NDArray[Any]
@@ -89,31 +89,6 @@ def npz_masks(root: Path | None, data: str, file: str | Path | None = None) -> T
     return _task("npz_masks", "segmentation", told + found["split"], labels, inputs, tests, scale, offset, path)
 
 
-def find(file: str | Path | None, root: Path | None, data: str, task: str, ending: str) -> Path:
-    """The file by its path, or by its name in the folder.
-
-    Raises:
-        TBNError: none was named or there is none, it ends otherwise, or data is "embedded".
-    """
-    if file is None or data == "embedded":
-        raise TBNError(f"{task} reads a file of yours and none was named", f"name it: --task-arg file=NAME{ending}")
-    found = next((path for path in (Path(file), *([root / file] if root else [])) if path.is_file()), None)
-    if found is None:
-        raise TBNError(
-            f"no file {str(file)!r} here" + f", nor in {root}" * bool(root),
-            "give its whole path, or its folder: --data-root",
-        )
-    if found.suffix.lower() != ending:
-        raise TBNError(f"{found.name} is no {ending} file", f"{task} reads {ending} files")
-    return found
-
-
-def name_of(path: Path) -> str:
-    """A file's name with the beginning of its sha256: two files of one name are two data sets."""
-    with path.open("rb") as file:
-        return f"{path.name} ({hashlib.file_digest(file, 'sha256').hexdigest()[:8]})"
-
-
 def read(path: Path) -> dict[str, Any]:
     """ "train" and "test", each (inputs, targets), as they lie in an .npz; "names" of the classes or None; "split", in words.
 
@@ -146,7 +121,7 @@ def read(path: Path) -> dict[str, Any]:
             )
     if whole:
         (x, y) = pairs[0]
-        train, test = one_in_five(len(x), path)
+        train, test = one_in_five(y, path)
         return {
             "train": (x[train], y[train]),
             "test": (x[test], y[test]),
@@ -154,14 +129,6 @@ def read(path: Path) -> dict[str, Any]:
             "split": ", one in five drawn for testing",
         }
     return {"train": pairs[0], "test": pairs[1], "names": names, "split": ""}
-
-
-def one_in_five(count: int, path: Path) -> tuple[Array, Array]:
-    """Places of the training and of the test samples, drawn once and for all."""
-    if count < 10:
-        raise TBNError(f"{path.name} has {count} samples", "give at least 10, of which one in five is the test set")
-    order = np.random.default_rng(0).permutation(count)
-    return np.sort(order[count // 5 :]), np.sort(order[: count // 5])
 
 
 def pixels(images: Array, path: Path) -> Array:

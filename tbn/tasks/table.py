@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbn.errors import TBNError
-from tbn.tasks.arrays import find, name_of, one_in_five
 from tbn.tasks.base import Task, data_root, majority
 from tbn.tasks.labels import labels_of
+from tbn.tasks.own_file import find, name_of, one_in_five
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,6 @@ def csv_table(root: Path | None, data: str, file: str | Path | None = None, labe
     path = find(file, data_root(root), data, "csv_table", ".csv")
     table = read(path)
     chosen = label_column(list(table.columns), label, path)
-    train, test = _split(table, path)
     features = table.drop(columns=[chosen, *([name] if (name := _named(table, "split")) else [])])
     if not 1 <= features.shape[1] <= MOST_COLUMNS:
         raise TBNError(
@@ -51,6 +50,7 @@ def csv_table(root: Path | None, data: str, file: str | Path | None = None, labe
             f"line {int(classes.isna().argmax()) + 2} of {path.name} has no {chosen}", "fill it in, or remove the row"
         )
     targets = classes.to_numpy() if classes.dtype.kind in "uif" else classes.astype(str).to_numpy(dtype=np.str_)
+    train, test = _split(table, targets, path)
     labels = labels_of(targets[train], targets[test], None, path)
     mean, deviation = values[train].mean(0), values[train].std(0)
     standard = (values - mean) / np.where(deviation > 0, deviation, 1.0)
@@ -96,10 +96,10 @@ def label_column(columns: list[str], asked: str | None, path: Path) -> str:
     return asked or usual or next(name for name in reversed(columns) if name.lower() != "split" or len(columns) == 1)
 
 
-def _split(table: pd.DataFrame, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+def _split(table: pd.DataFrame, targets: NDArray[Any], path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     name = _named(table, "split")
     if name is None:
-        return one_in_five(len(table), path)
+        return one_in_five(targets, path)
     words = table[name].astype(str).str.strip().str.lower()
     wrong = ~words.isin(("train", "test"))
     if wrong.any():

@@ -1,4 +1,4 @@
-"""Whether the zoo can be had again: ``python -m tbn.zoo.check`` trains entries drawn by chance once more and compares.
+"""Whether the zoo can be had again: ``tbn zoo check`` trains entries drawn by chance once more and compares.
 
 On the machine that made an entry the same bits come out. Elsewhere sums are rounded differently, and training carries that on: then it is another
 draw, as another seed is. So the score has to be the kept one within twice the deviation that the tables state for the entry's version.
@@ -6,10 +6,8 @@ draw, as another seed is. So the score has to be the kept one within twice the d
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,22 +76,3 @@ def check(
             checked.append(Checked(name, row["metric"], score, again, allowed))
             say(str(checked[-1]))
     return checked
-
-
-def main() -> None:
-    """The command: exit status 1 where an entry is too far off."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tbn.zoo.check", description=__doc__.splitlines()[0] if __doc__ else None
-    )
-    parser.add_argument("--count", type=int, default=2, help="how many entries")
-    parser.add_argument("--seed", type=int, help="of the draw (default: by chance)")
-    given = parser.parse_args()
-    try:
-        checked = check(given.count, given.seed)
-    except TBNError as error:
-        sys.exit(f"{error.message}; {error.fix}")
-    sys.exit(not all(one.passed for one in checked))
-
-
-if __name__ == "__main__":
-    main()

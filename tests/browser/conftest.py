@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, expect
 
 from tbn import jobs
 from tests.browser.server import CHROMIUM, NOT_NEW_HERE, ROOT, Server, chromium
+
+expect.set_options(timeout=30_000)  # ms: a busy machine is no failure
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def open_page() -> Callable[..., AppTest]:
     """Open the app at a page, with query parameters; fails on any exception that a page lets through."""
 
     def go(page: str = "", **query: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
         for name, value in query.items():
             app.query_params[name] = value
         app.run()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.compare_choice import usual
+from pages.parts.compare_choice import beside, usual
 from tbn import runs
 from tbn.layer_views import views
 from tbn.predictions import predict
@@ -147,3 +147,12 @@ def test_layers_of_a_full_precision_run_and_of_one_without_weights(zoo: None, op
     add_run(4)
     app = open_page(LAYERS, run="fashion_mnist-mlp-4-s0")
     assert "keeps no packed.safetensors" in app.error[0].value and "What to do" in app.error[0].value
+
+
+def test_what_is_compared_at_first_was_tested_on_the_same_data(trained: Path) -> None:
+    frame = runs.frame(trained, zoo=False)
+    assert usual(frame) == [f"fashion_mnist-mlp-{p}-s0" for p in (0, 1, 4)]
+    frame.loc[frame["p"] == 0, "data_source"] = "full set, 60,000 training and 10,000 test images"
+    assert usual(frame) == [f"fashion_mnist-mlp-{p}-s0" for p in (1, 4)]
+    assert beside(frame, "fashion_mnist-mlp-8-s1") == ["fashion_mnist-mlp-1-s1"]
+    assert beside(frame, "fashion_mnist-mlp-0-s1") == ["fashion_mnist-mlp-0-s0"], "nothing else is of its data"

@@ -36,12 +36,25 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One cache for all that the pages compute of the zoo."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def zoo(folder: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results that come with the package, and no others."""
+    monkeypatch.setenv("TBN_CACHE", cache)
+    monkeypatch.setattr(runs, "zoo_root", lambda: ZOO)
+
+
 @pytest.fixture(params=["empty", "zoo", "many", "broken"])
 def world(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, dict[str, str]]:
     """What lies in the runs folder, and an address that asks for something in it."""
     kind = request.param
     if kind == "zoo":
-        monkeypatch.setattr(runs, "zoo_root", lambda: ZOO)
+        request.getfixturevalue("zoo")
     if kind == "many":
         monkeypatch.setenv("TBN_RUNS", str(request.getfixturevalue("many")))
     if kind == "broken":
@@ -63,10 +76,7 @@ def test_every_page_opens_whatever_lies_in_the_runs_folder(page: str, world: Any
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_offers_its_code_and_a_name_for_its_charts(
-    page: str, open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "zoo_root", lambda: ZOO)
+def test_every_page_offers_its_code_and_a_name_for_its_charts(page: str, open_page: Open, zoo: None) -> None:
     app = open_page("" if page == FIRST else page)
     code = [block.value for block in app.code if block.language == "python"]
     assert any(re.search(r"^(import|from) (tbn|kernels)", block, re.MULTILINE) for block in code), "no copy_as"

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kernels.orders import ORDERS
+from pages.parts import train_more
 from pages.parts.words import train_command
 from tbn import jobs, models
+from tbn.estimators import ESTIMATORS
 from tbn.export.report import ArenaPart, ExportedLayer, ExportReport
 
 PAGES = (
@@ -253,6 +256,15 @@ def test_more_choices_are_in_the_address_and_in_the_command(all_kinds: None, ope
     assert app.selectbox(key="teacher").options == ["earthcover-unet-0-s0"]  # the dense run of this task, and no other
     plain = command(open_page("pages/run/train.py", task="earthcover"))
     assert "--recipe" not in plain and "--lr" not in plain and "--teacher" not in plain
+    beyond = open_page(
+        "pages/run/train.py", order="rolled", estimator="hat", progressive="0.5", standardise="true", norm_batches="20"
+    )
+    words_of_it = command(beyond)
+    for part in ("--order rolled", "--estimator hat", "--standardise", "--progressive 0.5", "--norm-batches 20"):
+        assert part in words_of_it, words_of_it
+    dense = command(open_page("pages/run/train.py", p="0", order="rolled", estimator="hat", standardise="true"))
+    assert "--order" not in dense and "--estimator" not in dense and "--standardise" not in dense
+    assert (train_more.ORDERS, train_more.ESTIMATORS) == (ORDERS, ESTIMATORS)
     assert "no factor for a layer" in open_page("pages/run/train.py", own="fc1=x").error[0].value
     bad = open_page("pages/run/train.py", task="earthcover", model_args="width")
     assert "not NAME=VALUE" in bad.error[0].value and "**What to do:** write it as e.g. width=16" in bad.error[0].value

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tbn import jobs
+from pages.parts import live
+from tbn import job_keeping, jobs
 from tbn.sweep import Sweep, status
 from tbn.sweep.desk import Desk
 from tbn.sweep.trial import Outcome
@@ -108,3 +109,40 @@ def test_a_sweep_is_started_shown_and_gone_on_with(folder: Path, open_page: Open
     assert "2 trainings" in words(
         open_page(PAGE, task="digits", factors=["binary", "4"], epochs="1", seeds="1", set="min_layer_size=500")
     )
+
+
+def test_a_budget_is_a_command_and_its_answer_is_shown(folder: Path, open_page: Open) -> None:
+    app = open_page(
+        PAGE, way="budget", task="mnist", budget="3.2kB", fit_board="microbit", epochs="4", seeds="3", against="true"
+    )
+    assert not app.error, app.error[0].value
+    told = next(code.value for code in app.code if code.value.startswith("tbn fit"))
+    assert told == "tbn fit --task mnist --budget 3.2kB --board microbit --set epochs=4 --seeds 3 --against-uniform"
+    python = next(code.value for code in app.code if "Goal(" in code.value)
+    made: dict[str, Any] = {}
+    exec(python.rpartition("found = search(")[0], made)
+    goal = eval(python.partition("search(")[2].partition(", against_uniform")[0], made)
+    assert (goal.limits.bytes, goal.limits.board, goal.seeds, goal.fixed) == (3200, "microbit", 3, {"epochs": 4})
+    place = job_keeping.new_folder("budget")
+    network = {"model_args": {"width": 16}, "layers": {"conv1": 1, "conv2": 8}, "bytes": 3100}
+    answer = {
+        "task": "mnist", "model": "micro_cnn", "sensitivity": {"conv2": 0.01}, "uniform": None,
+        "best": network | {"runs": ["runs/fitted-s0"], "scores": [0.98, 0.99], "mean": 0.985},
+        "candidates": [network | {"uniform": False, "score": 0.97, "rounds": 2}],
+    }  # fmt: skip
+    (place / jobs.OUTPUT).write_text(json.dumps(answer))
+    record = {
+        "kind": "budget",
+        "module": "tbn",
+        "argv": ["fit"],
+        "pid": 1,
+        "started": 1e9,
+        "returncode": 0,
+        "ended": 2e9,
+    }
+    (place / jobs.JOB).write_text(json.dumps(record))
+    shown = open_page(PAGE, **live.address(jobs.status(place)))  # the link of the list of jobs
+    assert "width 16, p = 1, 8" in shown.success[0].value and "98.50 %" in shown.success[0].value and not shown.error
+    assert [chart.proto.alt for chart in shown.get("plotly_chart")][
+        1
+    ] == "Tiling factor of each layer: conv1 binary; conv2 p = 8."

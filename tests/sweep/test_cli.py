@@ -96,7 +96,8 @@ def test_the_best_network_under_a_budget(capsys, runs_folder):
      (("--task", "digits", "--model", "cnn", "--width", "width=2", "--budget", "10B"), "nothing fits 10 bytes: the smallest possible is"),
      (("--task", "digits", "--budget", "1kB", "--ram", "2kB"), "are those of a board"),
      (("--task", "digits", "--budget", "1kB", "--board", "toaster"), "toaster"),
-     (("--task", "digits", "--budget", "1kB", "--set", "p=4"), "'p' is what a budget chooses")],
+     (("--task", "digits", "--budget", "1kB", "--set", "p=4"), "'p' is what a budget chooses"),
+     (("--task", "digits", "--budget", "1kB", "--width", "8,16"), "is not a list of widths")],
 )  # fmt: skip
 def test_a_budget_that_makes_no_sense_is_told(arguments, words, capsys, runs_folder):
     code, out, err = tbn(capsys, "fit", *arguments, "--json")
@@ -105,7 +106,8 @@ def test_a_budget_that_makes_no_sense_is_told(arguments, words, capsys, runs_fol
 
 @pytest.mark.board
 def test_a_budget_on_a_board(capsys, runs_folder):
-    code, out, _ = tbn(capsys, *FIT, "--budget", "1100B", "--board", "microbit", "--json")
+    narrow = ("fit", "--task", "digits", "--model", "cnn", "--width", "width=2", "--set", "epochs=1", "--budget", "1kB")
+    code, out, _ = tbn(capsys, *narrow, "--board", "microbit", "--json")
     told = json.loads(out)
     code, out, _ = tbn(capsys, "fit", told["best"]["runs"][0], "--board", "microbit", "--json")
     assert code == 0 and json.loads(out)["boards"][0]["fits"]

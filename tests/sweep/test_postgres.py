@@ -10,6 +10,7 @@ import pytest
 from tbn.errors import TBNError
 from tbn.sweep import Sweep, run, status, sweeps
 from tbn.sweep.desk import Desk
+from tbn.sweep.storage import close_storages
 from tests.sweep import servers
 from tests.sweep.conftest import outcome
 
@@ -23,6 +24,7 @@ def server():
         Path(folder).chmod(0o755)
         with servers.running(Path(folder)) as started:
             yield started
+            close_storages()
 
 
 def test_workers_outlast_a_server_that_is_away_for_ten_seconds(server, tmp_path):

@@ -25,7 +25,7 @@ def sweep(storage, **changes):
                 "task": "digits",
                 "model": "mlp",
                 "space": {"p": (1, 4)},
-                "fixed": {"epochs": 12},
+                "fixed": {"epochs": 8},
                 "seeds": 2,
                 "storage": str(storage),
             }
@@ -113,7 +113,7 @@ def test_everything_killed_the_rest_is_done_and_only_the_rest(alone, tmp_path):
         "--seeds",
         "2",
         "--epochs",
-        "12",
+        "8",
     ]
     command += ["--storage", str(storage), "--runs", str(tmp_path), "--json"]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
