@@ -75,13 +75,13 @@ def front(points: pd.DataFrame) -> go.Figure:
 
 def _sides(across: pd.Series[float], on_front: pd.Series[bool]) -> pd.Series[str]:
     """Where each label stands: above a point of the front, below any other; two neighbours on the front share the room above and below."""
-    found = pd.Series("bottom right", across.index)
     winners = across[on_front].where(across > 0, 1.0).map(math.log)
     near, last, above = 0.12 * float(winners.max() - winners.min()), -math.inf, False
+    sides = {}
     for place, x in winners.items():
         above = not (above and x - last < near)
-        found.loc[[place]], last = "top left" if above else "bottom right", x
-    return found
+        sides[place], last = "top left" if above else "bottom right", x
+    return pd.Series([sides.get(place, "bottom right") for place in across.index], across.index)
 
 
 def parallel(points: pd.DataFrame) -> go.Figure:

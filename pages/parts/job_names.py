@@ -27,7 +27,7 @@ KINDS = {
     "train": Kind("training", ":material/model_training:", "pages/run/train.py", "Curves on the Train page"),
     "sweep": Kind("sweep", ":material/grain:", "pages/run/sweep.py", "Trials on the Sweep page"),
     "budget": Kind("budget search", ":material/savings:", "pages/run/sweep.py", "Proposals on the Sweep page"),
-    "bench": Kind("benchmark", ":material/speed:"),
+    "bench": Kind("benchmark", ":material/speed:", "pages/explore/kernels.py", "Its record on the Kernels page"),
     "quantise": Kind("integer fine-tuning", ":material/pin:"),
     "adopt": Kind("upload", ":material/upload_file:"),
     "measure": Kind("measurement", ":material/timer:"),
