@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flashed_run import Flashed
 
 from tbn.boards import emulator, flash, pio, simavr
 from tbn.boards.chips import MODELS
 from tbn.export import firmware_root
+from tests.boards.flashed_run import Flashed
 
 
 @pytest.fixture(scope="session")

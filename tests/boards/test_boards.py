@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts import Script
 
 from tbn.boards import FlashReport, device, emulator, flash, get_board, list_boards, simavr
 from tbn.boards.chips import MODELS
 from tbn.boards.frames import Decoder, encode
 from tbn.boards.machine import Fault
 from tbn.errors import TBNError
+from tests.boards.scripts import Script
 
 pytestmark = pytest.mark.board
 AVR = pytest.mark.skipif(bool(simavr.missing()), reason=simavr.INSTALL)

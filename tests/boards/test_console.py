@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flashed_run import Flashed
-from host_board import HostBoard, compile_board
 
 from tbn import predictions, runs
 from tbn.boards import emulator, flash
@@ -20,6 +18,8 @@ from tbn.boards.line import LineClosed
 from tbn.boards.ports import EMULATOR
 from tbn.errors import TBNError
 from tbn.export.run import export_run
+from tests.boards.flashed_run import Flashed
+from tests.boards.host_board import HostBoard, compile_board
 
 pytestmark = pytest.mark.board
 

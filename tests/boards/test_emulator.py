@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from flashed_run import Flashed
-from scripts import Script
 
 from tbn.boards import device, emulator
 from tbn.boards.machine import Fault, Machine, instruction_starts, read_elf
 from tbn.errors import TBNError
+from tests.boards.flashed_run import Flashed
+from tests.boards.scripts import Script
 
 pytestmark = pytest.mark.board
 NUCLEO = "nucleo_f411re"

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flashed_run import Flashed, copy_of
-from host_board import HostBoard, compile_board
 
 from tbn.boards import emulator, evaluate_on_board, flash
 from tbn.boards.device import BoardError, connect
@@ -27,6 +25,8 @@ from tbn.errors import TBNError
 from tbn.export.host import compile_model, evaluate_on_host, run_library
 from tbn.export.report import ExportReport
 from tbn.export.run import export_run
+from tests.boards.flashed_run import Flashed, copy_of
+from tests.boards.host_board import HostBoard, compile_board
 
 Images = np.ndarray
 NOISE = [bytes(300), b"T" * 99, b"TB\x01\x82\x05\x00\xff\xff", np.random.default_rng(1).bytes(3000)]

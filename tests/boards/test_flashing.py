@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flashed_run import Flashed, copy_of
 
 from tbn import memory, runs
 from tbn.boards import STEPS, build, emulator, evaluate_on_board, flash, get_board
@@ -24,6 +23,7 @@ from tbn.boards.selftest import STREAM_INPUTS, stream_crc, stream_inputs
 from tbn.errors import TBNError
 from tbn.export.host import compile_model, evaluate_on_host, run_library
 from tbn.export.run import export_run
+from tests.boards.flashed_run import Flashed, copy_of
 
 pytestmark = pytest.mark.board
 

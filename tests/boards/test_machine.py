@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripts import Script
 
 from tbn.boards import device
 from tbn.boards.chips import BOOT2_AT, MODELS, Nrf51822, Rp2040, Stm32f411, crc32_plain
@@ -16,6 +15,7 @@ from tbn.boards.frames import Decoder, encode
 from tbn.boards.machine import Fault, Machine
 from tbn.boards.uarts import IDLE_POLLS, NrfUart0, Pl011, Stm32Usart2, Uart
 from tbn.export import firmware_root
+from tests.boards.scripts import Script
 
 spec = importlib.util.spec_from_file_location(
     "image", firmware_root() / "platforms" / "tbn_baremetal" / "tools" / "image.py"

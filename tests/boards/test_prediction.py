@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from flashed_run import Flashed
 
 from tbn import code_sizes, memory, memory_charts, runs
 from tbn.boards import build, get_board
@@ -13,6 +12,7 @@ from tbn.boards.probes import SIZE_OF, Bench, functions_of, types_of, write_prob
 from tbn.errors import TBNError
 from tbn.export.report import ExportReport
 from tbn.export.run import export_run
+from tests.boards.flashed_run import Flashed
 
 pytestmark = pytest.mark.board
 NOTHING = ExportReport(Path(), "", "", 0, 0, 0, 0, 0, (), ())

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host_board import SANITIZERS, HostBoard, compile_board
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from tbn.export import firmware_root
 from tbn.export.host import compile_model, run_library
 from tbn.export.report import PRECISIONS, ExportReport
 from tbn.export.run import export_run
+from tests.boards.host_board import SANITIZERS, HostBoard, compile_board
 
 PAGE = (firmware_root() / "PROTOCOL.md").read_text()
 INFO_REPLY = struct.pack("<BBBBIIIIIf", 2, 0, 1, 1, 1_000_000, 784, 10, 3000, 4000, 0.5) + b"0123456789abcdefboard"

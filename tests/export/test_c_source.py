@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from packed_models import example, images, network, packed_linear
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,6 +15,7 @@ from tbn.convert import TilingConfig, freeze, tile_
 from tbn.errors import TBNError
 from tbn.export.c_source import c_float, export_c
 from tbn.export.report import HEADER, REFERENCE, REPORT, SOURCE, read_report
+from tests.export.packed_models import example, images, network, packed_linear
 
 GOLDEN = Path(__file__).parent / "golden"
 

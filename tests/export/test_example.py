@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from packed_models import example, images
 
 from tbn.export import firmware_root
 from tbn.export.c_integer import export_integer
 from tbn.export.host import compile_model, run_library
 from tbn.export.report import HEADER, REFERENCE, REPORT, SOURCE, ExportReport
 from tbn.integer import IntegerNetwork, quantise, run
+from tests.export.packed_models import example, images
 
 GOLDEN = firmware_root() / "example_model"
 

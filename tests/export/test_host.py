@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from packed_models import example, expected, images, network, packed_linear
 from torch import nn
 
 from tbn.boards.selftest import relative_difference
@@ -18,6 +17,7 @@ from tbn.export import firmware_root
 from tbn.export.c_source import export_c
 from tbn.export.host import compile_model, compilers, evaluate_on_host, run_library
 from tbn.export.report import ExportReport
+from tests.export.packed_models import example, expected, images, network, packed_linear
 
 RUNTIME = firmware_root() / "lib" / "tbn_runtime"
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-O2", "-c"]
