@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tbn.tasks
 from tbn import runs
 from tbn.errors import TBNError
 from tbn.files import write_bytes
 from tbn.tasks import IGNORED, Task
+from tbn.tasks.of_run import task_of
 
 ENGINES = ("packed", "latent", "native")
 SCORED = ("images", "points")  # kinds whose network gives a score a class
@@ -121,7 +121,7 @@ def predict(run: runs.Run | str | Path, count: int | None = None, engine: str = 
     weights = found.path / ("model.safetensors" if engine == "latent" else "packed.safetensors")
     if not weights.is_file():
         raise TBNError(f"run {found.id!r} keeps no {weights.name}, so nothing can be predicted", "train it again")
-    task = data_of(found)
+    task = task_of(found)
     indices = _chosen(task, count)
     inputs, targets = task.test_inputs[indices], task.test_targets[indices]
     place = _place(weights, engine, task, len(indices))
@@ -134,27 +134,6 @@ def predict(run: runs.Run | str | Path, count: int | None = None, engine: str = 
         found.id, task.name, task.kind, engine, task.source, task.credit, inputs, targets, outputs, task.classes, indices, len(task.test_targets),
         tuple((task.categories or {}).items()),
     )  # fmt: skip
-
-
-def data_of(run: runs.Run) -> Task:
-    """The data that a run was trained on, as ``tbn.restore.task_of`` gives it, without torch.
-
-    Raises:
-        TBNError: it is another set now.
-    """
-    config, result = run.config, run.result
-    arguments: dict[str, Any] = {"limit": config.get("limit"), **(config.get("task_args") or {})}
-    root, data = config.get("data_root"), config.get("data") or "auto"
-    source = result["task"]["source"] if result else None
-    task = tbn.tasks.create(config["task"], root, data, **arguments)
-    if source is not None and task.source != source and "embedded" in source:
-        task = tbn.tasks.create(config["task"], root, "embedded", **arguments)
-    if source is not None and task.source != source:
-        raise TBNError(
-            f"run {run.id!r} was trained on the {source}, here is the {task.source}",
-            "bring the data back (see --data-root), or train again",
-        )
-    return task
 
 
 def _chosen(task: Task, count: int | None) -> NDArray[np.int64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,33 +10,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-import tbn.tasks
 from tbn import artifact, runs
 from tbn.batches import Split
 from tbn.build import build
 from tbn.config import RunConfig
 from tbn.errors import TBNError
+from tbn.tasks import Task
+from tbn.tasks.of_run import task_of
 
+__all__ = ["Outputs", "deployed_model", "latent_model", "logits_of", "outputs_of", "task_of"]
 Outputs = NDArray[np.float32]
-
-
-def task_of(run: runs.Run) -> tbn.tasks.Task:
-    """The data that the run was trained on.
-
-    Raises:
-        TBNError: it is another set now (a full set was removed, or came later).
-    """
-    config, result = RunConfig.from_dict(run.config), run.result
-    source = result["task"]["source"] if result else None
-    task = config.load_task()
-    if source is not None and task.source != source and "embedded" in source:
-        task = replace(config, data="embedded").load_task()
-    if source is not None and task.source != source:
-        raise TBNError(
-            f"run {run.id!r} was trained on the {source}, here is the {task.source}",
-            "bring the data back (see --data-root), or train again",
-        )
-    return task
 
 
 def latent_model(run: runs.Run) -> nn.Module:
@@ -61,7 +43,7 @@ def deployed_model(run: runs.Run) -> nn.Module:
 
 
 def outputs_of(
-    model: nn.Module, task: tbn.tasks.Task, limit: int | None = None, device: str = "cpu", batch_size: int = 500
+    model: nn.Module, task: Task, limit: int | None = None, device: str = "cpu", batch_size: int = 500
 ) -> Iterator[Outputs]:
     """The model's outputs, float32, for the first ``limit`` test inputs, batch by batch."""
     split = Split(task.test_inputs, task.test_targets, task, device)
@@ -73,6 +55,6 @@ def outputs_of(
         yield outputs.float().cpu().numpy()
 
 
-def logits_of(model: nn.Module, task: tbn.tasks.Task, limit: int | None = None, device: str = "cpu") -> Outputs:
+def logits_of(model: nn.Module, task: Task, limit: int | None = None, device: str = "cpu") -> Outputs:
     """All of ``outputs_of`` as one array, (samples, ...)."""
     return np.concatenate(list(outputs_of(model, task, limit, device)))

@@ -39,7 +39,7 @@ class Told:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _task(path: str, changed: int) -> Task:
-    return predictions.data_of(runs.Run(runs.Path(path)))
+    return predictions.task_of(runs.Run(runs.Path(path)))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model in floating point")
@@ -174,10 +174,10 @@ def python_of(place: Place, port: str | None) -> str:
 from tbn.boards.building import place_of
 from tbn.boards.console import open_console
 from tbn.export.run import export_run
-from tbn.predictions import data_of
+from tbn.tasks.of_run import task_of
 
 place = place_of("{place.run.id}", "{place.board.name}")
-sample = data_of(place.run).test_inputs[{st.query_params.get("test_image", 0)}]
+sample = task_of(place.run).test_inputs[{st.query_params.get("test_image", 0)}]
 console = open_console(place, "{port or "emulator"}")
 answer = ask(console, export_run(place.run), sample)
 print(answer.outputs, answer.ticks, float_model(place.run)(sample))

@@ -47,7 +47,7 @@ def test_the_board_says_what_it_is_and_answers(console: Console, place: Place) -
     export = export_run(place.run)
     info = console.meet()
     assert (info.board, info.model_hash) == ("nucleo_f411re", export.model_hash)
-    task = predictions.data_of(place.run)
+    task = predictions.task_of(place.run)
     model = float_model(place.run)
     for index in (0, 17):
         sample = np.asarray(task.test_inputs[index])
@@ -90,7 +90,7 @@ def test_one_at_a_time_and_a_clear_sentence_otherwise(console: Console, place: P
 def test_threads_take_turns(console: Console, place: Place) -> None:
     export = export_run(place.run)
     console.meet()
-    samples = np.asarray(predictions.data_of(place.run).test_inputs[:4])
+    samples = np.asarray(predictions.task_of(place.run).test_inputs[:4])
     wanted = [same_c(export, sample) for sample in samples]
     found: dict[int, list[bool]] = {}
 
@@ -156,7 +156,7 @@ def test_a_serial_port_and_plain_lines(place: Place, tmp_path: Path) -> None:
         until(lambda: any(entry.words == "Guru Meditation Error" for entry in console.entries()))
         console.send("are you there?")
         assert console.entries()[-1].line().endswith("-> are you there?")
-        sample = np.asarray(predictions.data_of(place.run).test_inputs[3])
+        sample = np.asarray(predictions.task_of(place.run).test_inputs[3])
         assert np.array_equal(
             ask(console, export, sample).raw, same_c(export, sample)
         )  # after the line that it did not know
