@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from tbn.charts import COLOURS, MARGIN, NEUTRAL, faded, legend, with_alt
 
@@ -23,12 +22,40 @@ WRITTEN = 96  # cells, beyond which numbers would not fit into them
 CELL = 34  # pixels
 
 
-def _cells(values: Floats, limit: float, hover: list[list[str]], digits: int = 2) -> go.Heatmap:
+def _panels(heights: Sequence[float], gap: float, titles: Sequence[str], **axis: Any) -> dict[str, Any]:
+    """Layout of panels one below the other, which share their x axis; ``axis`` is of all. (``make_subplots`` takes four times as long.)
+
+    Args:
+        heights: of the panels, in any unit.
+        gap: between them, as a share of the whole.
+    """
+    last, unit, top = len(heights), (1 - gap * (len(heights) - 1)) / sum(heights), 1.0
+    layout: dict[str, Any] = {"annotations": []}
+    for number, (height, title) in enumerate(zip(heights, titles, strict=True), 1):
+        end = "" if number == 1 else str(number)
+        shared = {"matches": f"x{last}", "showticklabels": False} if number < last else {}
+        layout[f"xaxis{end}"] = axis | {"anchor": f"y{end}"} | shared
+        layout[f"yaxis{end}"] = axis | {"anchor": f"x{end}", "domain": [max(0.0, top - height * unit), top]}
+        layout["annotations"].append(
+            {"text": title, "x": 0, "xanchor": "left", "xref": "paper", "y": top, "yanchor": "bottom", "yref": "paper", "showarrow": False,
+             "font": {"size": 13}}
+        )  # fmt: skip
+        top -= height * unit + gap
+    return layout
+
+
+def _on(panel: int) -> dict[str, str]:
+    """The axes of a panel, counted from 1, for a trace."""
+    end = "" if panel == 1 else str(panel)
+    return {"xaxis": f"x{end}", "yaxis": f"y{end}"}
+
+
+def _cells(values: Floats, limit: float, hover: list[list[str]], digits: int = 2, panel: int = 1) -> go.Heatmap:
     """A matrix as coloured cells, with its numbers where there is room."""
     text = f"%{{z:.{digits}f}}" if values.size <= WRITTEN else None
     return go.Heatmap(
         z=values, zmin=-limit, zmax=limit, colorscale=SIGNS, showscale=False, xgap=1, ygap=1, texttemplate=text,
-        customdata=hover, hovertemplate="%{customdata}<extra></extra>",
+        customdata=hover, hovertemplate="%{customdata}<extra></extra>", **_on(panel),
     )  # fmt: skip
 
 
@@ -46,19 +73,21 @@ def _borders(rows: int, columns: int, q: int) -> go.Scatter:
     return go.Scatter(x=xs, y=ys, mode="lines", line={"color": NEUTRAL, "width": 3}, hoverinfo="skip", showlegend=False)
 
 
-def _rings(mask: np.ndarray[Any, Any], name: str) -> go.Scatter:
+def _rings(mask: np.ndarray[Any, Any], name: str, panel: int) -> go.Scatter:
     """A ring on each cell that is True."""
     rows, columns = np.nonzero(np.atleast_2d(mask))
     ring = {"symbol": "circle-open", "size": 22, "color": COLOURS["binary"], "line": {"width": 2}}
-    return go.Scatter(x=columns, y=rows, mode="markers", marker=ring, hoverinfo="skip", name=name, showlegend=False)
+    own = {"name": name, "showlegend": False, "hoverinfo": "skip"} | _on(panel)
+    return go.Scatter(x=columns, y=rows, mode="markers", marker=ring, **own)
 
 
-def _matrix(figure: go.Figure, rows: int, text: str) -> go.Figure:
+def _matrix(traces: list[Any], rows: int, text: str) -> go.Figure:
     """Cells on a ground without axes."""
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor=None)
-    figure.update_layout(height=max(110, CELL * rows + 30), margin=MARGIN | {"t": 10}, plot_bgcolor="rgba(0,0,0,0)")
-    return with_alt(figure, text)
+    layout = {
+        "xaxis": {"visible": False, "constrain": "domain"}, "yaxis": {"visible": False, "autorange": "reversed"},
+        "height": max(110, CELL * rows + 30), "margin": MARGIN | {"t": 10}, "plot_bgcolor": "rgba(0,0,0,0)",
+    }  # fmt: skip
+    return with_alt(go.Figure(traces, layout), text)
 
 
 def latent_figure(toy: Toy) -> go.Figure:
@@ -72,17 +101,13 @@ def latent_figure(toy: Toy) -> go.Figure:
         ]
         for r in range(rows)
     ]
-    figure = go.Figure([_cells(toy.weight, 2.0, hover), _borders(rows, columns, q)])
-    return _matrix(figure, rows, f"{rows} x {columns} latent weights, cut row by row into {toy.p} blocks of {q}.")
+    traces = [_cells(toy.weight, 2.0, hover), _borders(rows, columns, q)]
+    return _matrix(traces, rows, f"{rows} x {columns} latent weights, cut row by row into {toy.p} blocks of {q}.")
 
 
 def fold_figure(toy: Toy) -> go.Figure:
     """The blocks one below the other, their sum, and its sign: the tile. Rings: weights of the other sign than the tile; bits that just flipped."""
     p, q = toy.blocks.shape
-    figure = make_subplots(
-        rows=3, cols=1, shared_xaxes=True, row_heights=[p, 1, 1], vertical_spacing=0.5 / (p + 4),
-        subplot_titles=(f"the {p} blocks X" if p > 1 else "one block X", "their sum", "its sign: the tile"),
-    )  # fmt: skip
     verdict = np.where(toy.disagrees, "against the tile's sign", "as the tile's sign")
     hover = [[f"<b>X[{i}, {j}] = {toy.blocks[i, j]:+.3f}</b><br>{verdict[i, j]}" for j in range(q)] for i in range(p)]
     added = [
@@ -94,17 +119,20 @@ def fold_figure(toy: Toy) -> go.Figure:
         + "<br>flipped by the last step" * bool(toy.flipped[j])
         for j in range(q)
     ]
-    figure.add_traces([_cells(toy.blocks, 2.0, hover), _rings(toy.disagrees, "disagrees")], 1, 1)
-    figure.add_trace(_cells(toy.sums[None], 2.0 * p**0.5, [added]), 2, 1)
-    figure.add_traces([_cells(toy.tile[None], 1.0, [signs], 0), _rings(toy.flipped[None], "flipped")], 3, 1)
+    traces = [
+        _cells(toy.blocks, 2.0, hover), _rings(toy.disagrees, "disagrees", 1), _cells(toy.sums[None], 2.0 * p**0.5, [added], panel=2),
+        _cells(toy.tile[None], 1.0, [signs], 0, panel=3), _rings(toy.flipped[None], "flipped", 3),
+    ]  # fmt: skip
+    titles = (f"the {p} blocks X" if p > 1 else "one block X", "their sum", "its sign: the tile")
+    layout = _panels([p, 1, 1], 0.5 / (p + 4), titles, visible=False)
+    for number in ("", "2", "3"):
+        layout[f"yaxis{number}"]["autorange"] = "reversed"
+    layout |= {"height": CELL * (p + 2) + 110, "margin": MARGIN | {"t": 28}, "plot_bgcolor": "rgba(0,0,0,0)"}
     text = (
         f"{p} blocks of {q} latent weights, their sum and its sign. {toy.disagrees.mean():.0%} of the weights have another sign than the tile; "
         f"the last step flipped {toy.flipped.sum()} of {q} bits."
     )
-    figure = _matrix(figure, p + 2, text)
-    figure.update_layout(height=CELL * (p + 2) + 110, margin=MARGIN | {"t": 28})
-    figure.update_annotations(x=0, xanchor="left", font_size=13)
-    return figure
+    return with_alt(go.Figure(traces, layout), text)
 
 
 def tiled_figure(toy: Toy) -> go.Figure:
@@ -120,9 +148,8 @@ def tiled_figure(toy: Toy) -> go.Figure:
         ]
         for r in range(rows)
     ]
-    figure = go.Figure([_cells(toy.tiled, 2.0, hover), _borders(rows, columns, q)])
     return _matrix(
-        figure,
+        [_cells(toy.tiled, 2.0, hover), _borders(rows, columns, q)],
         rows,
         f"The tile {toy.p} times in {rows} x {columns} weights; {toy.distinct_rows} rows have signs of their own.",
     )
@@ -131,19 +158,17 @@ def tiled_figure(toy: Toy) -> go.Figure:
 def progress_figure(toys: Sequence[Toy]) -> go.Figure:
     """Loss, and how many bits each step flipped."""
     steps, flips = list(range(len(toys))), [int(toy.flipped.sum()) for toy in toys]
-    figure = make_subplots(specs=[[{"secondary_y": True}]])
-    figure.add_bar(
-        x=steps, y=flips, name="bits flipped by the step", marker_color=faded(COLOURS["tiled"], 0.45), secondary_y=True
+    bars = go.Bar(
+        x=steps, y=flips, name="bits flipped by the step", marker_color=faded(COLOURS["tiled"], 0.45), yaxis="y2"
     )
-    figure.add_scatter(
-        x=steps, y=[toy.loss for toy in toys], name="loss", mode="lines+markers", line_color=NEUTRAL, secondary_y=False
-    )
-    figure.update_xaxes(title="Step", range=[-0.5, len(toys) - 0.5])
-    figure.update_yaxes(title="Loss", rangemode="tozero", secondary_y=False)
-    figure.update_yaxes(
-        title="Flipped bits", rangemode="tozero", showgrid=False, dtick=max(1, -(-max(flips) // 4)), secondary_y=True
-    )
-    figure.update_layout(height=280, margin=MARGIN, legend=legend())
+    line = go.Scatter(x=steps, y=[toy.loss for toy in toys], name="loss", mode="lines+markers", line_color=NEUTRAL)
+    beside = {"overlaying": "y", "side": "right", "showgrid": False, "dtick": max(1, -(-max(flips) // 4))}
+    layout = {
+        "xaxis": {"title": "Step", "range": [-0.5, len(toys) - 0.5], "domain": [0, 0.94]}, "yaxis": {"title": "Loss", "rangemode": "tozero"},
+        "yaxis2": {"title": "Flipped bits", "rangemode": "tozero"} | beside,
+        "height": 280, "margin": MARGIN, "legend": legend(),
+    }  # fmt: skip
+    figure = go.Figure([bars, line], layout)
     return with_alt(
         figure,
         f"Loss {toys[0].loss:.1f} before the first step and {toys[-1].loss:.1f} after {len(toys) - 1}; {sum(flips)} bits flipped.",
@@ -152,32 +177,16 @@ def progress_figure(toys: Sequence[Toy]) -> go.Figure:
 
 def forward_figure(curves: Curves, gradient: float) -> go.Figure:
     """The step that the layer sees, and below it what comes back: nothing by the rules of calculus, everything straight through."""
-    figure = make_subplots(
-        rows=2,
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.12,
-        subplot_titles=("forward: the binary weight b", "backward: dL/dw"),
-    )
-    figure.add_scatter(
-        x=curves.w,
-        y=curves.forward,
-        line={"color": COLOURS["tiled"], "shape": "hv"},
-        name="b = sign of the sum",
-        row=1,
-        col=1,
-    )
-    figure.add_scatter(
-        x=curves.w, y=curves.true, line={"color": NEUTRAL, "dash": "dot"}, name="the step's derivative: 0", row=2, col=1
-    )
-    figure.add_scatter(
-        x=curves.w, y=curves.straight, line={"color": COLOURS["binary"]}, name="straight through: dL/db", row=2, col=1
-    )
     limit = 1.25 * max(1.0, abs(gradient))
-    figure.update_xaxes(title="Latent weight w", row=2, col=1)
-    figure.update_yaxes(range=[-1.25, 1.25], row=1, col=1)
-    figure.update_yaxes(range=[-limit, limit], row=2, col=1)
-    figure.update_layout(height=460, margin=MARGIN | {"t": 60}, legend=legend() | {"y": 1.08})
+    traces = [
+        go.Scatter(x=curves.w, y=curves.forward, line={"color": COLOURS["tiled"], "shape": "hv"}, name="b = sign of the sum"),
+        go.Scatter(x=curves.w, y=curves.true, line={"color": NEUTRAL, "dash": "dot"}, name="the step's derivative: 0", **_on(2)),
+        go.Scatter(x=curves.w, y=curves.straight, line={"color": COLOURS["binary"]}, name="straight through: dL/db", **_on(2)),
+    ]  # fmt: skip
+    layout = _panels([1, 1], 0.12, ("forward: the binary weight b", "backward: dL/dw"))
+    layout["xaxis2"]["title"] = "Latent weight w"
+    layout["yaxis"]["range"], layout["yaxis2"]["range"] = [-1.25, 1.25], [-limit, limit]
+    figure = go.Figure(traces, layout | {"height": 460, "margin": MARGIN | {"t": 60}, "legend": legend() | {"y": 1.08}})
     flips = curves.w[1:][np.diff(curves.forward) != 0]
     where = f"jumps at {flips[0]:.2f}" if len(flips) else "does not jump here"
     return with_alt(
