@@ -63,7 +63,7 @@ with left, st.container(border=True):
         format_func=lambda value: charts.label_of(value).removeprefix("p = "),
     )
     least = int(st.number_input(
-        "Minimum layer size lambda", 1, 10_000_000, min_layer_size(task, "adamw"), key="lambda", bind="query-params",
+        "Minimum layer size lambda", 1, 10_000_000, min_layer_size(task, "adamw"), key="min_layer_size", bind="query-params",
         help="Smaller layers stay binary (p = 1): their tile would be too short to carry much",
     ))  # fmt: skip
     alpha = st.segmented_control(

@@ -30,7 +30,7 @@ with right:
         "then the bit flips and the gradient stops."
     )
     with st.container(horizontal=True):
-        lr = st.select_slider("Learning rate", [0.01, 0.03, 0.1, 0.3], 0.03, key="lr", bind="query-params", width=200)
+        lr = st.select_slider("Learning rate", [0.01, 0.03, 0.1, 0.3], 0.03, key="rate", bind="query-params", width=200)
         target = st.segmented_control(
             "Wanted bit",
             [1, -1],

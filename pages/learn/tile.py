@@ -38,13 +38,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         help="how often the tile is repeated; the factors that divide m x n",
     )  # fmt: skip
     per = st.segmented_control(
-        "Alpha", list(PER), default="one a tile", required=True, key="alpha", bind="query-params"
+        "Alpha", list(PER), default="one a tile", required=True, key="alpha_kind", bind="query-params"
     )
     size = st.select_slider(
         "Size of the alphas", ALPHAS, LEARNED, key="alpha_size", bind="query-params", width=180,
         help="learned: mean |A| of a tensor A of their own. Or set them by hand, and see what the loss says to it",
     )  # fmt: skip
-    lr = st.select_slider("Learning rate", [0.01, 0.03, 0.1, 0.3], 0.1, key="lr", bind="query-params", width=150)
+    lr = st.select_slider("Learning rate", [0.01, 0.03, 0.1, 0.3], 0.1, key="rate", bind="query-params", width=150)
     seed = st.number_input("Seed", 0, 9999, 0, key="seed", bind="query-params", width=120)
     steps = st.number_input("Steps", 0, toy.MOST_STEPS, key="steps", bind="query-params", width=120)
 with st.container(horizontal=True, vertical_alignment="center"):

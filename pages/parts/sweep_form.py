@@ -31,7 +31,7 @@ def choose() -> Plan:
     known = tasks.names()
     task = shared_box("Task", known, "task", "digits", words=names.title) or known[0]
     model = str(st.selectbox("Model", names.models_for(task), key="model", bind="query-params"))
-    factors = st.pills("Tiling factors p", FACTORS, selection_mode="multi", default=[1, 2, 4, 8], key="factors", bind="query-params",
+    factors = st.pills("Tiling factors p", FACTORS, selection_mode="multi", default=[1, 2, 4, 8], key="vary_p", bind="query-params",
                        format_func=lambda p: charts.label_of(p).removeprefix("p = "))  # fmt: skip
     method = (
         st.segmented_control("Method", list(METHODS), default="grid", required=True, key="method", bind="query-params")

@@ -41,7 +41,8 @@ def test_train_then_tradeoff(server: Any, visit: Visit) -> None:
 
 def test_a_run_is_chosen_by_a_click_on_the_chart_and_by_a_table_row(server: Any, trained: Any, visit: Visit) -> None:
     page = visit(f"{server.url}/?task=digits")
-    points = page.locator(".scatterlayer .points path")
+    chart = page.get_by_role("figure", name=re.compile("Test accuracy against"))  # a run's curves have points, too
+    points = chart.locator(".scatterlayer .points path")
     points.nth(1).wait_for()
     panels = [page.get_by_role("heading", name=name) for name in ("mlp, p = 4, seed 0", "mlp, binary, seed 0")]
     for panel, end_of in zip(panels, (min, max), strict=True):  # the binary run is the larger one: to the right
@@ -61,7 +62,7 @@ def test_a_run_is_chosen_by_a_click_on_the_chart_and_by_a_table_row(server: Any,
 
 def test_the_signals_of_a_run_are_drawn(server: Any, trained: Any, visit: Visit) -> None:
     page = visit(f"{server.url}/?run=tiled")
-    page.get_by_role("tab", name="Signals").click()
+    page.get_by_role("radio", name="Signals").click()
     for words, marks in (("signs that flipped", ".scatterlayer .points path"), ("Mean sign", ".scatterlayer .points path"),
                          ("Alphas after epoch 1", ".barlayer path")):  # fmt: skip
         chart = page.get_by_role("figure", name=re.compile(words))

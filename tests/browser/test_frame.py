@@ -64,7 +64,7 @@ def test_a_table_is_a_file_to_keep(server: Any, trained: Any, visit: Visit, tmp_
 
 
 def test_a_teacher_hides_controls_by_the_address(server: Any, visit: Visit) -> None:
-    page = visit(f"{server.url}/tile?p=8&hide=p,lr")
+    page = visit(f"{server.url}/tile?p=8&hide=p,rate")
     settle(page)
     expect(page.get_by_role("slider", name="Tiling factor p")).to_be_hidden()
     expect(page.get_by_role("slider", name="Learning rate")).to_be_hidden()

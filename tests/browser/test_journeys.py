@@ -43,7 +43,8 @@ def test_understand_a_tile(server: Any, visit: Visit) -> None:
 def test_pick_a_point_and_put_it_on_a_board(server: Any, trained: Any, visit: Visit) -> None:
     page = visit(f"{server.url}/?task=digits")
     settle(page)
-    points = page.locator(".scatterlayer .points path")
+    chart = page.get_by_role("figure", name=re.compile("Test accuracy against"))  # a run's curves have points, too
+    points = chart.locator(".scatterlayer .points path")
     points.nth(1).wait_for()
     page.wait_for_timeout(1000)
     box = min(
@@ -84,7 +85,7 @@ def test_compare_two_runs(server: Any, trained: Any, visit: Visit) -> None:
 
 
 LINKS = (
-    "tile?rows=4&columns=8&p=8&steps=30&lr=0.03&seed=5&alpha=one+a+layer",
+    "tile?rows=4&columns=8&p=8&steps=30&rate=0.03&seed=5&alpha_kind=one+a+layer",
     "?task=digits&run=binary&size=bits+per+weight",
     "compare?runs=tiled,binary",
     "memory?run=binary",

@@ -86,5 +86,5 @@ def test_sizes_of_every_kind(kind: str, folder: Path, open_page: Open) -> None:
 
 
 def test_a_factor_that_tiles_nothing_is_a_sentence(folder: Path, open_page: Open) -> None:
-    app = open_page("pages/learn/sizes.py", task="digits", model="mlp", **{"lambda": "10000000"})
+    app = open_page("pages/learn/sizes.py", task="digits", model="mlp", min_layer_size="10000000")
     assert "tiles nothing" in app.error[0].value and "What to do" in app.error[0].value

@@ -90,7 +90,7 @@ def test_a_sweep_that_somebody_else_made_is_shown(tried: Sweep, open_page: Open)
 
 def test_a_sweep_is_started_shown_and_gone_on_with(folder: Path, open_page: Open) -> None:
     app = open_page(
-        PAGE, task="digits", factors=["binary", "4"], epochs="1", seeds="1", set="min_layer_size=500", workers="1"
+        PAGE, task="digits", vary_p=["binary", "4"], epochs="1", seeds="1", set="min_layer_size=500", workers="1"
     )
     app.button(key="start").click().run()
     (job,) = jobs.every(folder)
@@ -107,7 +107,7 @@ def test_a_sweep_is_started_shown_and_gone_on_with(folder: Path, open_page: Open
     assert shown.selectbox(key="sweep").value == name and len(shown.get("plotly_chart")) == 3
     assert all((folder / run / "result.json").is_file() for run in found["run"])
     assert "2 trainings" in words(
-        open_page(PAGE, task="digits", factors=["binary", "4"], epochs="1", seeds="1", set="min_layer_size=500")
+        open_page(PAGE, task="digits", vary_p=["binary", "4"], epochs="1", seeds="1", set="min_layer_size=500")
     )
 
 

@@ -26,7 +26,7 @@ def test_alphas_by_hand(folder: Path, open_page: Open) -> None:
 
 
 def test_the_formula_has_the_numbers_of_the_pictures(folder: Path, open_page: Open) -> None:
-    app = open_page(PAGE, rows="4", columns="6", p="3", steps="1", alpha="one a layer")
+    app = open_page(PAGE, rows="4", columns="6", p="3", steps="1", alpha_kind="one a layer")
     state = toy.play(4, 6, 3, "layer", steps=1)[-1]
     (formula,) = (block for block in app.get("bidi_component") if block.proto.component_name == "tbn_formula")
     given = json.loads(formula.proto.json)
