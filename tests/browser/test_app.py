@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from pages.parts.contents import PAGES
 from tbn import jobs
-from tests.browser.server import address, settle, title
+from tests.browser.server import address, title
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Page]
@@ -93,21 +93,3 @@ def test_a_killed_job_turns_red_by_itself(fresh_server: Any, visit: Visit) -> No
     subprocess.run(["kill", "-9", str(job.pid)], check=True)
     page.get_by_text("The process was killed before it finished").wait_for()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-
-
-@pytest.mark.parametrize("width", [1400, 420])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_in_both_themes_and_widths(server: Any, trained: Any, visit: Visit, scheme: str, width: int) -> None:
-    for path, name in TITLES.items():
-        page = visit(f"{server.url}/{path}?run=tiled", width, scheme)
-        expect(page.get_by_role("heading", level=1)).to_have_text(name)
-        settle(page)
-        page.wait_for_timeout(500)
-        assert (
-            page.get_by_test_id("stException").count() == 0 and page.get_by_test_id("stAlertContentError").count() == 0
-        )
-        wide = page.get_by_test_id("stMain").evaluate("main => main.scrollWidth - main.clientWidth")
-        assert wide <= 0, f"{name} is {wide} px wider than a window of {width}"
-        for chart in page.get_by_test_id("stPlotlyChart").all():
-            assert chart.locator("[aria-label]").count() or chart.get_attribute("aria-label")
-        page.close()
