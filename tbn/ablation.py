@@ -21,6 +21,7 @@ from tbn import runs
 from tbn.ablation_settings import BASES, NAMES, SEEDS, SETTINGS, config_of, place, stored_bytes
 from tbn.errors import TBNError
 from tbn.files import read_json, write_json
+from tbn.threads import threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,11 +49,9 @@ def train(
     Raises:
         TBNError: the data is missing, or as in ``tbn.train.fit``.
     """
-    import torch
 
     from tbn.train import fit, resume
 
-    torch.set_num_threads(1)
     for base in bases:
         for setting in settings:
             for seed in SEEDS:
@@ -63,9 +62,9 @@ def train(
                     continue
                 before()
                 begun = (target / "config.json").is_file()
-                result = (
-                    resume(target) if begun else fit(config_of(base, setting, seed, folder), folder=target)
-                ).result
+                with threads(1):
+                    run = resume(target) if begun else fit(config_of(base, setting, seed, folder), folder=target)
+                result = run.result
                 assert result is not None
                 say(f"{target.name}: {100 * result['metrics']['accuracy']:.2f} % in {result['seconds']:.0f} s")
 

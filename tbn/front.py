@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tbn import runs
 from tbn.errors import TBNError
 from tbn.files import read_json, write_json
+from tbn.threads import threads
 from tbn.zoo import KEEP
 
 if TYPE_CHECKING:
@@ -90,20 +91,15 @@ def build(
 
 def _entry(name: str, entry: Entry, work: Path, out: Path, data_root: str | None) -> str:
     """Network and fine-tuning, as far as they are missing in ``work``; the kept files in ``out``; one line about it."""
-    import torch
 
     from tbn.integer.training import fine_tune
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         trained = _trained(work / name, entry_config(entry, data_root))
         quantised = work / f"{name}-integer"
         if not (quantised / "result.json").is_file():
             shutil.rmtree(quantised, ignore_errors=True)
             fine_tune(trained, QUANTISED_EPOCHS, folder=quantised)
-    finally:
-        torch.set_num_threads(threads)
     result = read_json(quantised / "result.json")
     whole = {**result["integer"], "float": read_json(trained / "result.json")["metrics"], **compared(quantised)}
     whole["instructions"] = {board: count for board in BOARDS if (count := instructions(quantised, board)) is not None}

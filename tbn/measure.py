@@ -24,6 +24,7 @@ from tbn.files import write_json
 from tbn.jobs import Progress, here
 from tbn.measured import LATENCY, folder_of
 from tbn.provenance import provenance
+from tbn.threads import threads
 
 SECONDS, CALLS, WARM = 0.5, 20, 5  # of each run: at least so long and so many calls, after so many that do not count
 WHAT = ("latency", "boards")
@@ -56,20 +57,15 @@ def latency(run: str | Path | runs.Run, keep: bool = True) -> dict[str, Any]:
     if found.config["p"]:
         model, engine = fuse(collapse(model)[0]), f"packed, fused; {kernels.cpu.status()}"
     x, _ = next(Split(task.test_inputs, task.test_targets, task).batches(1, torch.arange(1)))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            times: list[float] = []
-            for _ in range(WARM):
-                model(x)
-            ends = time.perf_counter() + SECONDS
-            while len(times) < CALLS or time.perf_counter() < ends:
-                begun = time.perf_counter()
-                model(x)
-                times.append(time.perf_counter() - begun)
-    finally:
-        torch.set_num_threads(threads)
+    with threads(1), torch.inference_mode():
+        times: list[float] = []
+        for _ in range(WARM):
+            model(x)
+        ends = time.perf_counter() + SECONDS
+        while len(times) < CALLS or time.perf_counter() < ends:
+            begun = time.perf_counter()
+            model(x)
+            times.append(time.perf_counter() - begun)
     low, high = np.quantile(times, (0.1, 0.9))
     record = {
         "run": found.id, "median_ms": 1e3 * median(times), "low_ms": 1e3 * float(low), "high_ms": 1e3 * float(high), "repeats": len(times),

@@ -22,6 +22,7 @@ from tbn.runs import Run, runs_root
 from tbn.sweep import factors as choosing
 from tbn.sweep.factors import Table
 from tbn.sweep.goal import Candidate, Found, Goal, arguments, describe, widths
+from tbn.threads import threads
 
 if TYPE_CHECKING:
     from tbn.tasks import Task
@@ -150,9 +151,8 @@ def _rounds(goal: Goal, task: Task, candidates: Sequence[Candidate], short: int,
 
 def _full(goal: Goal, chosen: Candidate, seed: int, root: Path, say: Say) -> Run:
     """A run folder of the chosen network, trained on everything; on one thread, so that every machine repeats it."""
-    from tbn.sweep.quick import one_thread
     from tbn.train import fit
 
     say(f"training in full, seed {seed}: {describe(chosen)}")
-    with one_thread():
+    with threads(1):
         return fit(goal.config(chosen.model_args, chosen.layers, seed=seed), root)

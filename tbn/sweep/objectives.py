@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,34 +87,11 @@ def measure(name: str, run: Run, kind: str) -> float:
             raise TBNError(f"the {name} of run {run.id!r} are not known", "choose another objective")
         return float(value)
     if name == LATENCY:
-        return latency(run)
+        from tbn.measure import latency
+
+        return float(latency(run, keep=False)["median_ms"])
     head, _, board = name.partition(":")
     return _on_board(head, board, run)
-
-
-def latency(run: Run, seconds: float = 0.5) -> float:
-    """Milliseconds that this machine needs for one input, on one thread: the median over half a second."""
-    import numpy as np
-    import torch
-
-    from tbn.restore import deployed_model, task_of
-
-    task, model = task_of(run), deployed_model(run).eval()
-    inputs = torch.from_numpy(np.ascontiguousarray(task.test_inputs[:1])).float() * task.scale + task.offset
-    threads, times = torch.get_num_threads(), list[float]()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            for _ in range(3):
-                model(inputs)
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end or len(times) < 5:
-                started = time.perf_counter()
-                model(inputs)
-                times.append(1000 * (time.perf_counter() - started))
-    finally:
-        torch.set_num_threads(threads)
-    return statistics.median(times)
 
 
 def _board(name: str, board: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tbn.scores import METRICS
+from tbn.threads import threads
 
 if TYPE_CHECKING:
     from tbn.config import RunConfig
@@ -54,7 +53,7 @@ def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Qu
     from tbn.train import _fabric, _prepare
 
     assert config.epochs is not None
-    with one_thread():
+    with threads(1):
         fabric = _fabric(config)
         training, _ = _prepare(fabric, config, task)
         training.model, training.optimizer = fabric.setup(training.network, training.optimizer)
@@ -65,16 +64,3 @@ def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Qu
         save_file({name: tensor.contiguous() for name, tensor in training.network.state_dict().items()}, keep)
     value = found[task.metric]
     return Quick(found["loss"], value, value if METRICS[task.metric].higher_is_better else -value)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch with one thread: results do not depend on how many cores there are."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

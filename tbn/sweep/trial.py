@@ -17,6 +17,7 @@ from tbn import runs
 from tbn.errors import TBNError
 from tbn.files import read_json, write_json
 from tbn.sweep import objectives as aims
+from tbn.threads import threads
 
 Report = Callable[[int, float], bool]
 Listener = Callable[[dict[str, Any]], None]
@@ -125,7 +126,6 @@ class _Watch:
 
 def _trained(trial: Trial, folder: Path, listener: Listener | None) -> runs.Run:
     """The complete run in the folder."""
-    import torch
 
     from tbn.config import RunConfig
     from tbn.train import fit, resume
@@ -135,15 +135,12 @@ def _trained(trial: Trial, folder: Path, listener: Listener | None) -> runs.Run:
         time.sleep(0.2)  # a worker that was given up is at it after all
     if (folder / "config.json").is_file() and RunConfig.from_dict(read_json(folder / "config.json")) != config:
         raise TBNError(f"{folder} holds another run", "give the sweep another --name, or choose another --runs")
-    several, threads = config.devices * config.nodes > 1, torch.get_num_threads()
-    torch.set_num_threads(trial.threads)
-    try:
+    several = config.devices * config.nodes > 1
+    with threads(trial.threads):
         if several and not (folder / "result.json").is_file():
             _in_processes(folder, config.to_dict())
         done = (folder / "config.json").is_file()
         run = resume(folder, listener=listener) if done else fit(config, folder=folder, listener=listener)
-    finally:
-        torch.set_num_threads(threads)
     if not (folder / SWEEP_FILE).is_file():
         about = {
             "sweep": trial.sweep,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tbn.errors import TBNError
+from tbn.threads import threads
 from tbn.zoo.families import FAMILIES
 from tbn.zoo.table import table
 
@@ -113,17 +114,11 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 def train(name: str, config: RunConfig, scratch: Path, out: Path) -> str:
     """Train one entry in ``scratch`` and keep its files in ``out``; returns a line that says how good it is."""
-    import torch
-
     from tbn.scores import METRICS
     from tbn.train import fit
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         run = fit(config, folder=scratch / name)
-    finally:
-        torch.set_num_threads(threads)
     result = run.result
     assert result is not None
     shutil.rmtree(out / name, ignore_errors=True)
