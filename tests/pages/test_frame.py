@@ -88,13 +88,13 @@ def test_every_page_offers_its_code_and_a_name_for_its_charts(page: str, open_pa
 
 def test_code_of_the_learn_pages_runs(open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[go.Figure] = []
-    monkeypatch.setattr(go.Figure, "show", shown.append)
+    monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(figure))
     for page in SECTIONS["Learn"]:
         app = open_page(page)
         for block in app.code:
             if block.language == "python":
                 exec(compile(block.value, page, "exec"), {})
-    assert all(figure.data for figure in shown)
+    assert shown and all(figure.data for figure in shown)
 
 
 def test_hidden_controls_stay_hidden_on_the_next_page(folder: Path, open_page: Open) -> None:
