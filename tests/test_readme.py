@@ -58,10 +58,23 @@ def test_the_table_of_the_boards_is_the_record():
     assert f"<!-- tbn bench mcu -->\n{bench.markdown(record)}\n<!-- end -->" in TEXT
 
 
-def test_files_of_the_architecture_are_there():
+def architecture() -> list[tuple[str, str]]:
+    """The files that the table of the architecture names, each with its top-level folder; a name may be a pattern."""
     table = TEXT.split("## Architecture")[1].split("## ")[0]
-    for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
-        names = re.findall(r"`([^`]+)`", cell)
-        folder = Path(names[0]).parts[0]
-        for name in names:
-            assert any((base / name).exists() for base in (ROOT, ROOT / folder)), name
+    cells = [re.findall(r"`([^`]+)`", cell) for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)]
+    return [(Path(names[0]).parts[0], name) for names in cells for name in names]
+
+
+def test_files_of_the_architecture_are_there():
+    for folder, name in architecture():
+        assert any(any(base.glob(name)) for base in (ROOT, ROOT / folder)), name
+
+
+def test_every_module_is_in_the_architecture():
+    for folder in ("tbn", "kernels"):
+        named = [name.removeprefix(f"{folder}/").rstrip("/") for place, name in architecture() if place == folder]
+        for path in (ROOT / folder).iterdir():
+            if (path.suffix == ".py" or (path / "__init__.py").is_file()) and not path.name.startswith("__"):
+                assert any(path.match(name) for name in named if name), (
+                    f"{folder}/{path.name} is not in README's architecture"
+                )

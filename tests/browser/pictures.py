@@ -1,6 +1,7 @@
 """A picture of every page, light and dark, wide and narrow: ``python -m tests.browser.pictures FOLDER``.
 
-They are made to be looked at, and come from the zoo (``--runs`` takes another runs folder). ``--only tradeoff --light --wide`` makes fewer.
+They are made to be looked at, and come from the zoo (``--runs`` takes another runs folder). ``--only tradeoff --light --wide`` makes fewer;
+``--readme`` makes those that README shows, in ``pages/pictures``: the upper part of a page, smaller and with fewer colours.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from pages.parts.contents import PAGES
@@ -22,6 +24,9 @@ ASKED = {
     "firmware": "?port=emulator",
 }  # what makes a page worth a look
 TALLEST = 6000  # px
+IN_README = {"": 1180, "tile": 1480, "layers": 1330, "kernels": 1010, "firmware": 1240}  # the upper part, px
+README_WIDTH, README_COLOURS = 1100, 128
+PICTURES = ROOT / "pages" / "pictures"
 
 
 def shots(browser: Browser, url: str, scheme: str, paths: dict[int, Path]) -> None:
@@ -45,10 +50,22 @@ def height(page: Page) -> int:
     return int(page.get_by_test_id("stMain").evaluate("main => main.scrollHeight"))
 
 
+def for_readme(path: Path, upper: int) -> None:
+    """A picture of a page as README has it, in its place."""
+    picture = Image.open(path).convert("RGB")
+    picture = picture.crop((0, 0, picture.width, min(upper, picture.height)))
+    size = (README_WIDTH, round(picture.height * README_WIDTH / picture.width))
+    picture = picture.resize(size, Image.Resampling.LANCZOS).quantize(README_COLOURS, dither=Image.Dither.NONE)
+    picture.save(PICTURES / f"{path.name.split('-')[0]}.png", optimize=True)
+
+
 def main() -> int:
     """Take them all and name them."""
     options = argparse.ArgumentParser(prog="python -m tests.browser.pictures", description=__doc__)
     options.add_argument("folder", type=Path)
+    options.add_argument(
+        "--readme", action="store_true", help="those of README, light and wide, into pages/pictures, too"
+    )
     options.add_argument("--runs", type=Path, help="a runs folder, for a server of our own")
     options.add_argument("--only", help="pages' addresses, parted by commas; '' or first is the first page")
     options.add_argument("--query", default=None, help="for instance ?run=NAME")
@@ -60,6 +77,8 @@ def main() -> int:
     only = None if asked.only is None else {"" if name == "first" else name for name in asked.only.split(",")}
     schemes = [name for name in SCHEMES if getattr(asked, name)] or SCHEMES
     widths = [name for name in WIDTHS if getattr(asked, name)] or WIDTHS
+    if asked.readme:
+        only, schemes, widths = set(IN_README), ["light"], ["wide"]
     asked.folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -77,6 +96,8 @@ def main() -> int:
                 }
                 shots(browser, f"{server.url}/{where}{query}", scheme, paths)
                 print(*paths.values(), sep="\n", flush=True)
+                if asked.readme:
+                    for_readme(paths[WIDTHS["wide"]], IN_README[where])
     return 0
 
 
