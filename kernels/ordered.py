@@ -50,8 +50,8 @@ class Ordered:
         groups = 1 if layer.window is None else layer.window.groups
         rows = replace(geometry, order="rows")
         if order == "inputs":
-            base = Prepared(layer.tile, layer.alphas, rows, layer.dtype)
-            return Ordered(order, copies, groups, _over_sums(layer, base), None if base.dense else base)
+            folding = Prepared(layer.tile, layer.alphas, rows, layer.dtype)
+            return Ordered(order, copies, groups, _over_sums(layer), None if folding.dense else folding)
         if order == "rolled" or not layer.share:  # rows of a grouped convolution cannot change places
             return Ordered(order, 1, groups, _binary(layer))
         gain = None if layer.gain is None else _apart(layer.gain, copies)
@@ -122,7 +122,7 @@ def _binary(layer: Prepared) -> Prepared:
     geometry, alphas = layer.geometry, layer.alphas
     shape = (geometry.rows, geometry.row_length)
     if alphas.numel() > 1 and geometry.tile_length % geometry.row_length:
-        return _written(layer, dense_weight(layer.tile, alphas, geometry), shape)
+        return _written(layer, dense_weight(layer.tile, alphas, geometry))
     signs = unpack_bits(layer.tile, geometry.tile_length).expand(geometry.p, -1)
     gain = layer.gain
     if alphas.numel() > 1:
@@ -134,28 +134,29 @@ def _binary(layer: Prepared) -> Prepared:
     return replace(layer, tile=bits, alphas=alphas, geometry=TileGeometry(*shape, 1), gain=gain)
 
 
-def _over_sums(layer: Prepared, base: Prepared) -> Prepared:
+def _over_sums(layer: Prepared) -> Prepared:
     """The layer behind the sums of its inputs: (outputs, K, *kernel), mostly signs alone."""
     kernel = () if layer.window is None else layer.window.kernel
-    outputs = layer.geometry.row_length // prod(kernel)
-    whole_rows = base.alphas.numel() == 1 or base.geometry.tiles_per_copy == 1  # one alpha each
-    geometry = base.geometry
-    weight = base.weight
+    geometry = layer.geometry
+    outputs = geometry.row_length // prod(kernel)
+    whole_rows = layer.alphas.numel() == 1 or geometry.tiles_per_copy == 1  # one alpha each
     if whole_rows:
-        signs = unpack_bits(base.tile, geometry.tile_length).expand(geometry.tiles_per_copy, -1)
+        signs = unpack_bits(layer.tile, geometry.tile_length).expand(geometry.tiles_per_copy, -1)
         weight = signs.reshape(geometry.distinct_rows, geometry.row_length)
+    else:  # of a layer that is not kept: nobody multiplies with this
+        weight = Prepared(layer.tile, layer.alphas, replace(geometry, order="rows"), layer.dtype).weight
     weight = torch.unflatten(weight, 1, (outputs, -1)).transpose(0, 1).flatten(1)  # (outputs, K * kernel)
-    shape = (outputs, weight.shape[1])
     if not whole_rows:
-        return _written(layer, weight.float(), shape)
+        return _written(layer, weight.float())
     alphas = layer.alphas if layer.alphas.numel() == 1 else torch.ones_like(layer.alphas[:1])
-    return replace(layer, tile=pack_bits(weight), alphas=alphas, geometry=TileGeometry(*shape, 1))
+    return replace(layer, tile=pack_bits(weight), alphas=alphas, geometry=TileGeometry(outputs, weight.shape[1], 1))
 
 
-def _written(layer: Prepared, weight: Tensor, shape: tuple[int, int]) -> Prepared:
+def _written(layer: Prepared, weight: Tensor) -> Prepared:
     """A weight (outputs, columns) float32 as a layer that no engine but torch takes; a gain is one of each output."""
     weight = (weight if layer.gain is None else weight * layer.gain[:, None]).to(layer.dtype)
-    found = replace(layer, geometry=TileGeometry(*shape, 1))
+    rows, columns = weight.shape
+    found = replace(layer, geometry=TileGeometry(rows, columns, 1))
     # what others expand from their bits is given: its cached properties are filled, and its bits are not looked at
-    vars(found).update(weight=weight, dense=True, in_pieces=False, computed_rows=shape[0], cpu_rows=0, gpu_rows=0)
+    vars(found).update(weight=weight, dense=True, in_pieces=False, computed_rows=rows, cpu_rows=0, gpu_rows=0)
     return found

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,22 +34,12 @@ def path() -> Path:
     return runs.zoo_root() / "ablation.json"
 
 
-def train(
-    folder: Path,
-    bases: Sequence[str],
-    settings: Sequence[str],
-    say: Callable[[str], None] = print,
-    before: Callable[[], None] = lambda: None,
-) -> None:
+def train(folder: Path, bases: Sequence[str], settings: Sequence[str], say: Callable[[str], None] = print) -> None:
     """Train what is missing in ``folder``, setting by setting, one thread each.
-
-    Args:
-        before: called before each run.
 
     Raises:
         TBNError: the data is missing, or as in ``tbn.train.fit``.
     """
-
     from tbn.train import fit, resume
 
     for base in bases:
@@ -60,7 +50,6 @@ def train(
                     target / "result.json"
                 ).is_file():
                     continue
-                before()
                 begun = (target / "config.json").is_file()
                 with threads(1):
                     run = resume(target) if begun else fit(config_of(base, setting, seed, folder), folder=target)
@@ -110,7 +99,7 @@ def frame(file: Path | None = None) -> pd.DataFrame:
 
 
 def markdown(file: Path | None = None) -> str:
-    """The table as Markdown: a row a setting, for each network accuracy, gain and bytes."""
+    """The table as Markdown: a row a setting, for each network accuracy, gain and bytes; below it, where the numbers come from."""
     table = frame(file)
     if table.empty:
         return "nothing trained yet: python -m tbn.ablation"
@@ -131,7 +120,15 @@ def markdown(file: Path | None = None) -> str:
             cells += [gain, f"{row['bytes']:,}"]
         if any(cell != "-" for cell in cells):
             lines.append(f"| {setting} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_origin(read_json(file or path()))])
+
+
+def _origin(results: Mapping[str, Any]) -> list[str]:
+    """Machine, date and seeds, then the samples of each network, a line each."""
+    seeds = ", ".join(map(str, results["seeds"]))
+    first = f"Accuracy ± standard deviation, gain over tiled ± standard error; seeds {seeds}; "
+    first += f"{results['cpu']}, {results['machine']}; {results['date'][:10]}."
+    return [first, *(f"{NAMES[base]}: {source}." for base, source in results["data"].items())]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

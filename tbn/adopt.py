@@ -22,6 +22,7 @@ from tbn import models, runs, tasks
 from tbn.errors import TBNError
 from tbn.files import write_bytes, write_json
 
+BATCH = 500
 MOST_MB = 200  # of a file
 MOST_WEIGHTS = 200_000_000  # of a network: nothing larger is built
 NO_FILE = "make one with tbn.save(tbn.freeze(model), path), or take packed.safetensors of a run"
@@ -150,11 +151,9 @@ def adopt(
         )
     model = artifact.load(file)
     objective, split = Objective(data), Split(data.test_inputs, data.test_targets, data)
-    metrics, start = objective.metrics(), 0
-    for batch in outputs_of(model, data):
-        inputs, targets = next(split.batches(len(batch), torch.arange(start, start + len(batch))))
-        metrics.update(objective.predictions(torch.from_numpy(batch), inputs), targets, inputs)
-        start += len(batch)
+    metrics = objective.metrics()
+    for outputs, (inputs, targets) in zip(outputs_of(model, data, batch_size=BATCH), split.batches(BATCH), strict=True):
+        metrics.update(objective.predictions(torch.from_numpy(outputs), inputs), targets, inputs)
     config = {
         "task": task, "model": described.model, "p": described.p, "alpha": described.alpha, "seed": 0, "uploaded": name or file.name,
         "model_args": {key: value for key, value in described.arguments.items() if key not in data.model_arguments},

@@ -69,7 +69,8 @@ def score_text(metric: str, value: float | None) -> str:
 def configurations(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a configuration: ``score`` as the mean over its seeds, ``score_std`` (sample standard deviation, NaN for one seed), ``seeds``.
 
-    ``run`` is the run with the smallest seed; everything else is as that run has it. A seed that was trained again counts once, as its newest.
+    ``run`` is the run with the smallest seed; everything else is as that run has it, or where it has no value, as the next seed's has it. A seed
+    that was trained again counts once, as its newest.
     Folds of a cross-validation count as seeds.
     """
     keys = [name for name in CONFIGURATION if name in runs.columns]

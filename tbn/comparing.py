@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,15 +138,11 @@ def agreement(found: Sequence[Predictions]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for i in range(len(found)):
-        for j in range(i + 1, len(found)):
-            if found[0].kind == "forecasting":
-                continue
-            truth = found[0].targets
-            counted = truth < len(found[0].classes)
-            a, b = (found[k].answers[counted] for k in (i, j))
-            right_a, right_b = a == truth[counted], b == truth[counted]
-            rows.append((
-                f"{LETTERS[i]}, {LETTERS[j]}", (a == b).mean(), (right_a & ~right_b).mean(), (right_b & ~right_a).mean(), int(counted.sum())
-            ))  # fmt: skip
+    if found[0].kind != "forecasting":
+        counted = found[0].targets < len(found[0].classes)
+        truth = found[0].targets[counted]
+        named = zip(LETTERS, (one.answers[counted] for one in found), strict=False)
+        for (first, a), (second, b) in combinations(named, 2):
+            only_a, only_b = (a == truth) & (b != truth), (b == truth) & (a != truth)
+            rows.append((f"{first}, {second}", (a == b).mean(), only_a.mean(), only_b.mean(), int(counted.sum())))
     return pd.DataFrame(rows, columns=["pair", "same", "only_first", "only_second", "labels"])

@@ -40,7 +40,7 @@ def classes(task: Task) -> go.Figure:
             hovertemplate=f"%{{x}}: %{{y:,}} {what}<extra>{name}</extra>",
         )  # fmt: skip
     figure.update_xaxes(title="Class", type="category")
-    figure.update_yaxes(title=f"{what.capitalize()}")
+    figure.update_yaxes(title=what.capitalize())
     figure.update_layout(height=260, margin=MARGIN, legend=legend(), barmode="group")
     told = ", ".join(f"{task.classes[k]} {counts['train'][k]:,} and {counts['test'][k]:,}" for k in order[:12])
     return with_alt(figure, f"{what.capitalize()} of each class in the training and the test part: {told}.")

@@ -122,16 +122,15 @@ def together(parts: Iterable[Estimate], side_by_side: int = 1) -> Estimate:
     found = list(parts)
     if not found:
         return Estimate(0.0, 0.0, 0.0, "nothing is trained")
-    known = [part for part in found if part.seconds is not None]
-    if len(known) < len(found):
-        source = next(part.source for part in found if part.seconds is None)
-        return Estimate(None, None, None, source)
+    for part in found:
+        if part.seconds is None:
+            return part
     lanes = max(1, min(side_by_side, len(found)))
     sums = [
         sum(value or 0.0 for value in values) / lanes
-        for values in zip(*((p.seconds, p.low, p.high) for p in known), strict=True)
+        for values in zip(*((p.seconds, p.low, p.high) for p in found), strict=True)
     ]
-    told = f"{known[0].source}, {lanes} trainings at a time" if lanes > 1 else known[0].source
+    told = f"{found[0].source}, {lanes} trainings at a time" if lanes > 1 else found[0].source
     return Estimate(sums[0], sums[1], sums[2], told)
 
 

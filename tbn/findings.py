@@ -200,6 +200,16 @@ def _apart(part: pd.DataFrame) -> str:
     return f"Beyond the spread from the default: {', '.join(beyond)}." if beyond else "No difference beyond the spread."
 
 
+def made(rows: pd.DataFrame) -> str:
+    """Where, when and how often the numbers were made that the answers are worked out from."""
+    days, seeds = sorted({str(date)[:10] for date in rows["date"]}), sorted(results.versions(rows)["seeds"].unique())
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"Worked out from {_count(len(rows), 'run')} of the zoo, trained on {', '.join(sorted(rows['machine'].unique()))}, {when}; "
+        f"a score is the mean over {' or '.join(map(str, seeds))} seeds."
+    )
+
+
 def markdown(found: Sequence[Finding], pictures: str = "pages/pictures") -> str:
     """The questions and answers as a list, then the figures."""
     lines = [f"- **{finding.question}** {finding.answer}" for finding in found]
@@ -215,13 +225,14 @@ def main() -> None:
     )
     parser.add_argument("--pictures", type=Path, help="folder to draw the figures in (needs Chromium)")
     given = parser.parse_args()
-    found = findings()
+    rows = results.entries()
+    found = findings(rows)
     if given.pictures is not None:
         try:
             svg.save({finding.key: finding.figure for finding in found}, given.pictures)
         except TBNError as error:
             sys.exit(str(error))
-    print(markdown(found))
+    print(f"{markdown(found)}\n\n{made(rows)}")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,6 @@ def build(
 
 def _entry(name: str, entry: Entry, work: Path, out: Path, data_root: str | None) -> str:
     """Network and fine-tuning, as far as they are missing in ``work``; the kept files in ``out``; one line about it."""
-
     from tbn.integer.training import fine_tune
 
     with threads(1):

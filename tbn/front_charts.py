@@ -42,7 +42,7 @@ def fronts(entries: pd.DataFrame, boards: Mapping[str, str] | None = None) -> go
             work = counted[group.index].map(lambda found, board=board: found.get(board))
             _points(figure, 2, group, work, f"{title}, {name}", colour, f"{SYMBOLS[number]}-open", True)
     figure.update_xaxes(title="Stored bytes (log)", type="log", row=1, col=1)
-    figure.update_xaxes(title="Instructions (log)", type="log", row=1, col=2)
+    figure.update_xaxes(title="Instructions (log)<br>published: cycles", type="log", row=1, col=2)
     figure.update_yaxes(title="Test accuracy (%), 10,000 images", row=1, col=1)
     if not boards:
         figure.add_annotation(

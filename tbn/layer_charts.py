@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tbn.charts import COLOURS, MARGIN, NEUTRAL, label_of, with_alt
 from tbn.learn_charts import MINUS, PLUS, SIGNS
+from tbn.palette import rgb
 from tbn.sample_pictures import bitmap
 
 if TYPE_CHECKING:
@@ -163,12 +164,10 @@ def _signs(values: NDArray[Any], limit: float, words: str) -> go.Figure:
         figure.update_yaxes(range=[rows - 0.5, -0.5])
         figure.update_xaxes(range=[-0.5, columns - 0.5])
     else:
-        plus, minus, middle = (
-            np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)], np.float32) for c in (PLUS, MINUS, MIDDLE)
-        )
+        plus, minus, middle = (np.array(rgb(colour), np.float32) for colour in (PLUS, MINUS, MIDDLE))
         share = np.abs(values / limit)[:, :, None]
-        rgb = share * np.where(values[:, :, None] > 0, plus, minus) + (1 - share) * middle
-        figure = bitmap(rgb.round().astype(np.uint8))
+        mixed = share * np.where(values[:, :, None] > 0, plus, minus) + (1 - share) * middle
+        figure = bitmap(mixed.round().astype(np.uint8))
         figure.update_layout(width=None)
         figure.update_yaxes(scaleanchor=False, visible=True, showgrid=False)
         figure.update_xaxes(visible=True, showgrid=False)

@@ -23,7 +23,7 @@ CELL = 34  # pixels
 
 
 def _panels(heights: Sequence[float], gap: float, titles: Sequence[str], **axis: Any) -> dict[str, Any]:
-    """Layout of panels one below the other, which share their x axis; ``axis`` is of all. (``make_subplots`` takes four times as long.)
+    """Layout of panels one below the other, which share their x axis; ``axis`` is of all. (``make_subplots`` is slower by far.)
 
     Args:
         heights: of the panels, in any unit.

@@ -104,11 +104,8 @@ def _stamp(file: Path) -> int | None:
 
 @lru_cache(maxsize=10_000)
 def _record(file: Path, stamp: int) -> dict[str, Any] | None:
-    try:
-        record = read_json(file)
-    except TBNError:
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("median_ms"), int | float) else None
+    record = _object(file)
+    return record if isinstance(record.get("median_ms"), int | float) else None
 
 
 @lru_cache(maxsize=10_000)

@@ -30,7 +30,13 @@ def legend() -> dict[str, Any]:
     return {"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0, "title": {"text": ""}}
 
 
+def rgb(colour: str) -> tuple[int, int, int]:
+    """The bytes of ``#rrggbb``."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
 def faded(colour: str, opacity: float) -> str:
     """``#rrggbb`` as rgba."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = rgb(colour)
     return f"rgba({red}, {green}, {blue}, {opacity:.2f})"

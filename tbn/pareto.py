@@ -44,9 +44,8 @@ def undominated(frame: pd.DataFrame, maximise: Mapping[str, bool]) -> "pd.Series
         pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float) * (1.0 if more else -1.0) for name, more in maximise.items()
     ])  # fmt: skip
     whole = np.isfinite(values).all(axis=1)
-    marked = np.array(whole)
+    marked, others = np.array(whole), values[whole]
     for row in np.flatnonzero(whole):
-        others = values[whole]
         marked[row] = not ((others >= values[row]).all(axis=1) & (others > values[row]).any(axis=1)).any()
     return pd.Series(marked, index=frame.index, name="on_front")
 

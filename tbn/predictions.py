@@ -31,6 +31,7 @@ ENGINES = ("packed", "latent", "native")
 SCORED = ("images", "points")  # kinds whose network gives a score a class
 LARGEST = 64 * 2**20  # bytes of inputs that are looked at; of a larger test set an evenly spaced part
 CACHED = 256 * 2**20  # bytes of answers that the cache keeps, the newest
+BATCH = 100
 FORMAT = 1
 Array = NDArray[Any]
 
@@ -209,11 +210,10 @@ def _computed(run: runs.Run, engine: str, task: Task) -> Array:
 
         model = fuse(collapse(model)[0])
     if task.kind in (*SCORED, "forecasting"):
-        return np.concatenate(list(outputs_of(model, task, batch_size=100)))
-    objective, data, start, found = Objective(task), Split(task.test_inputs, task.test_targets, task), 0, []
+        return np.concatenate(list(outputs_of(model, task, batch_size=BATCH)))
+    objective, data = Objective(task), Split(task.test_inputs, task.test_targets, task)
     small = np.uint8 if len(task.classes) <= IGNORED else np.int32
-    for batch in outputs_of(model, task, batch_size=100):
-        inputs, _ = next(data.batches(len(batch), torch.arange(start, start + len(batch))))
-        found.append(objective.predictions(torch.from_numpy(batch), inputs).numpy().astype(small))
-        start += len(batch)
-    return np.concatenate(found)
+    return np.concatenate([
+        objective.predictions(torch.from_numpy(outputs), inputs).numpy().astype(small)
+        for outputs, (inputs, _) in zip(outputs_of(model, task, batch_size=BATCH), data.batches(BATCH), strict=True)
+    ])  # fmt: skip

@@ -15,7 +15,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from tbn.charts import MARGIN, NEUTRAL, with_alt
+from tbn.palette import MARGIN, NEUTRAL, rgb, with_alt
+from tbn.tasks import IGNORED
 
 if TYPE_CHECKING:
     from tbn.predictions import Predictions
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 LABELS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#882255", "#44AA99", "#999933", "#332288", "#AA4499",
 )  # fmt: skip
-IGNORED = 255  # as in tbn.tasks
 SIDE = 260  # pixels of a picture
 Y_UP = ("sweethome", "modelnet40", "shapenet_part")  # whose second coordinate is the height
 Array = NDArray[Any]
@@ -69,12 +69,15 @@ def overlay(found: Predictions, place: int, labels: Array, name: str, key: Seque
         key: classes whose colours are said below it.
     """
     truth = found.targets[place]
-    rgb, colours = picture_of(found, place).astype(np.float32), np.array([_rgb(k) for k in range(len(found.classes))])
-    grey = rgb.mean(2, keepdims=True)
+    picture = picture_of(found, place).astype(np.float32)
+    colours = np.array([_rgb(k) for k in range(len(found.classes))])
+    grey = picture.mean(2, keepdims=True)
     counted, wrong = truth != IGNORED, (labels != truth) & (truth != IGNORED)
     drawn = np.where(labels == IGNORED, 0, labels)
     weight = np.where(wrong, 1.0, 0.55)[:, :, None]
-    mixed = np.where((counted & (labels != IGNORED))[:, :, None], (1 - weight) * grey + weight * colours[drawn], rgb)
+    mixed = np.where(
+        (counted & (labels != IGNORED))[:, :, None], (1 - weight) * grey + weight * colours[drawn], picture
+    )
     figure = bitmap(mixed.round().astype(np.uint8))
     present = np.unique(labels[labels != IGNORED])
     _key(figure, found.classes, key)
@@ -129,8 +132,7 @@ def colour_of(label: int) -> str:
 
 
 def _rgb(label: int) -> tuple[int, int, int]:
-    red, green, blue = (int(colour_of(label)[i : i + 2], 16) for i in (1, 3, 5))
-    return red, green, blue
+    return rgb(colour_of(label))
 
 
 def bitmap(rgb: NDArray[np.uint8]) -> go.Figure:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from tbn.charts import COLOURS, CROWD, MARGIN, NEUTRAL, faded, label_of, legend, method_of, with_alt
 from tbn.errors import TBNError
-from tbn.sweep_words import NAMES, described, differing, factors, hover_text, objective_scale, objectives_of, scale_of
+from tbn.sweep_words import NAMES, described, differing, factors, hover_texts, objective_scale, objectives_of, scale_of
 
 MOST_LINES = 400
 
@@ -57,7 +57,7 @@ def front(points: pd.DataFrame) -> go.Figure:
             text=labels[group.index], cliponaxis=False, textposition=list(sides[group.index]),
             error_y={"type": "data", "array": group[f"{up.name}_std"] * up.factor, "thickness": 1.5, "width": 0},
             marker={"size": 13, "color": COLOURS[str(method)], "opacity": [1.0 if on else 0.4 for on in group["on_front"]]},
-            customdata=[[int(row["point"]), hover_text(row, points)] for _, row in group.iterrows()],
+            customdata=[list(data) for data in zip(group["point"].map(int), hover_texts(group, points), strict=True)],
             hovertemplate="%{customdata[1]}<extra></extra>", unselected={"marker": {"opacity": 0.3}},
         )  # fmt: skip
     log = across.axis is not None and bool((points[across.name] > 0).all())
@@ -67,8 +67,8 @@ def front(points: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(title=up.words + ("" if up.maximise else ", lower is better"))
     figure.update_layout(height=430, margin=MARGIN, legend=legend(), clickmode="event+select", dragmode="zoom")
     told = "; ".join(
-        f"{described(row, points)} {up.text(row[up.name])} at {across.text(row[across.name])}"
-        for _, row in winners.iterrows()
+        f"{words} {up.text(high)} at {across.text(far)}"
+        for words, high, far in zip(described(winners, points), winners[up.name], winners[across.name], strict=True)
     )
     return with_alt(figure, f"{up.words} against {across.words} of {len(points)} points of a sweep. Front: {told}.")
 
@@ -109,11 +109,13 @@ def parallel(points: pd.DataFrame) -> go.Figure:
             legendgroup=method,
             line={"color": COLOURS[method], "width": 2.5},
         )
-    for place in points.index[::-1]:  # the front lies on top
-        on_front, told = bool(points.loc[place, "on_front"]), hover_text(points.loc[place], points)
+    each = list(
+        zip(points.index, points["point"].map(int), points["on_front"], hover_texts(points, points), strict=True)
+    )
+    for place, number, on_front, told in reversed(each):  # the front lies on top
         figure.add_scatter(
             x=across, y=[scale.places[place] for scale in scales], mode="lines+markers", name=methods[place], legendgroup=methods[place],
-            showlegend=False, opacity=0.95 if on_front else 0.3, customdata=[[int(points.loc[place, "point"]), told]] * len(scales),
+            showlegend=False, opacity=0.95 if on_front else 0.3, customdata=[[number, told]] * len(scales),
             line={"color": COLOURS[methods[place]], "width": 2.5 if on_front else 1.2}, marker={"size": 7},
             hovertemplate="%{customdata[1]}<extra></extra>",
         )  # fmt: skip
@@ -141,8 +143,7 @@ def parallel(points: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(visible=False, range=[-0.12, len(scales) - 0.95])
     figure.update_yaxes(visible=False, range=[-0.06, 1.3])
     figure.update_layout(height=430, margin=MARGIN, hovermode="closest", legend=legend())
-    best = points[points["on_front"]]
-    told = "; ".join(described(row, points) for _, row in best.iterrows())
+    told = "; ".join(described(points[points["on_front"]], points))
     names = ", ".join(scale.title.replace("<br>", " ") for scale in scales)
     return with_alt(
         figure, f"{len(points)} points of a sweep as lines over {names}; up is better. On the front: {told}."
@@ -172,7 +173,8 @@ def history(trials: pd.DataFrame) -> go.Figure:
     for method, group in done.groupby("method", sort=False):
         figure.add_scatter(
             x=group["number"], y=group[main.name] * main.factor, mode="markers", name=str(method), marker={"size": 10, "color": COLOURS[str(method)]},
-            customdata=[[row["run"], hover_text(row, trials)] for _, row in group.iterrows()], hovertemplate="%{customdata[1]}<extra></extra>",
+            customdata=[list(data) for data in zip(group["run"], hover_texts(group, trials), strict=True)],
+            hovertemplate="%{customdata[1]}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title="Finished trials", rangemode="tozero", tickformat="d")
     figure.update_yaxes(title=main.words + ("" if main.maximise else ", lower is better"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,22 +117,30 @@ def factors(frame: pd.DataFrame) -> list[float]:
     return [float(p) for p in frame["p"]] if "p" in frame else [float(usual)] * len(frame)
 
 
-def described(row: pd.Series[Any], frame: pd.DataFrame) -> str:
-    """``p = 4, width 32``."""
+def described(rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    """``p = 4, width 32`` for each of some rows of a frame, by what differs in the whole of it."""
     names = differing(frame) or list(sweep_of(frame).space)
-    words = [
-        label_of(float(row[name]))
-        if name == "p"
-        else f"{NAMES.get(name, name.removeprefix('model_args.'))} {row[name]}"
-        for name in names
+    return [
+        ", ".join(
+            label_of(float(row[name]))
+            if name == "p"
+            else f"{NAMES.get(name, name.removeprefix('model_args.'))} {row[name]}"
+            for name in names
+        )
+        for row in rows.to_dict("records")
     ]
-    return ", ".join(words)
 
 
-def hover_text(row: pd.Series[Any], frame: pd.DataFrame) -> str:
-    """All that a chart says of a trial or a point when it is pointed at."""
-    lines = [f"<b>{described(row, frame)}</b>"]
-    for aim in objectives_of(frame):
+def hover_texts(rows: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    """All that a chart says of each trial or point when it is pointed at."""
+    aims = objectives_of(frame)
+    told = zip(rows.to_dict("records"), described(rows, frame), strict=True)
+    return [_hover_text(row, words, aims) for row, words in told]
+
+
+def _hover_text(row: Mapping[Any, Any], words: str, aims: Sequence[Objective]) -> str:
+    lines = [f"<b>{words}</b>"]
+    for aim in aims:
         spread = row.get(f"{aim.name}_std", 0.0)
         lines.append(
             f"{aim.words.partition(' (')[0]}: {aim.text(row[aim.name])}" + (f" ± {aim.text(spread)}" if spread else "")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
-from tbn import ablation
+from tbn import ablation, runs
 from tbn.ablation_settings import BASES, SEEDS, SETTINGS, config_of, place, stored_bytes
 from tbn.config import RunConfig
 from tbn.train import fit
@@ -40,18 +39,20 @@ def test_bytes_by_hand():
     assert stored_bytes(config_of("cnn", "tiled", 0)) == 72 + 4 + 144 + 16 + 288 + 16 + 160 + 4 + 2 * (2 * 80 + 10)
 
 
-def test_runs_are_trained_collected_and_not_trained_again(tmp_path, monkeypatch):
-    def small(base, setting, seed, folder=None):
-        options = {
-            "task": "digits",
-            "model": "mlp",
-            "model_args": {"hidden": [16]},
-            "epochs": 1,
-            "limit": 100,
-            "min_layer_size": 100,
-        }
-        return RunConfig(**options, p=0 if setting == "full precision" else 4, seed=seed)
+def small(base, setting, seed, folder=None):
+    """A network of a second in the place of ``config_of``'s."""
+    options = {
+        "task": "digits",
+        "model": "mlp",
+        "model_args": {"hidden": [16]},
+        "epochs": 2,
+        "limit": 100,
+        "min_layer_size": 100,
+    }
+    return RunConfig(**options, p=0 if setting == "full precision" else 4, seed=seed)
 
+
+def test_runs_are_trained_collected_and_not_trained_again(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "config_of", small)
     said: list[str] = []
     ablation.train(tmp_path, ["mlp"], ["tiled", "full precision"], said.append)
@@ -63,7 +64,10 @@ def test_runs_are_trained_collected_and_not_trained_again(tmp_path, monkeypatch)
     (tmp_path / "out.json").write_text(json.dumps(results))
     table = ablation.frame(tmp_path / "out.json")
     assert list(table.columns) == list(ablation.COLUMNS) and table["gain"][1] == 0 and len(table["scores"][0]) == 3
-    assert "| full precision | " in ablation.markdown(tmp_path / "out.json")
+    shown = ablation.markdown(tmp_path / "out.json")
+    assert "| full precision | " in shown
+    for words in ("seeds 0, 1, 2;", results["cpu"], results["machine"], results["date"][:10], results["data"]["mlp"]):
+        assert words in shown.split("\n\n")[1]
 
 
 def test_nothing_trained_is_an_empty_table(tmp_path):
@@ -74,15 +78,29 @@ def test_nothing_trained_is_an_empty_table(tmp_path):
 
 def test_the_results_that_come_along_are_of_these_settings():
     table = ablation.frame()
+    assert not table.empty
     assert set(table["network"]) <= set(BASES) and set(table["setting"]) <= set(SETTINGS)
     for row in table.to_dict("records"):
         config = config_of(row["network"], row["setting"], 0)
         assert row["bytes"] == stored_bytes(config) and row["p"] == config.p and len(row["scores"]) == len(SEEDS)
 
 
-def test_a_run_is_taken_up_where_it_was_left(tmp_path):
-    config = replace(RunConfig("digits", "mlp", epochs=1, limit=100, min_layer_size=100, model_args={"hidden": [16]}))
+class Stop(BaseException):
+    """As a kill: nothing is written after it."""
+
+
+def test_a_run_is_taken_up_where_it_was_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "config_of", small)
     target = place(tmp_path, "mlp", "binary, narrow", 2)
     assert target.name == "mlp-binary_narrow-s2"
-    run = fit(config, folder=target)
-    assert run.state == "complete"
+
+    def stop(event):
+        if event.get("epoch") == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(small("mlp", "binary, narrow", 2), folder=target, listener=stop)
+    (first,) = runs.read_lines(target / "metrics.jsonl")
+    ablation.train(tmp_path, ["mlp"], ["binary, narrow"], lambda line: None)
+    rows = runs.read_lines(target / "metrics.jsonl")
+    assert runs.Run(target).state == "complete" and len(rows) == 2 and rows[0] == first

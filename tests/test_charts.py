@@ -8,6 +8,7 @@ import pytest
 
 from tbn import charts
 from tbn.errors import TBNError
+from tbn.run_rows import COLUMNS
 
 
 def run(p: int, seed: int, score: float | None, size: int, model: str = "mlp", **more: Any) -> dict[str, Any]:
@@ -178,6 +179,11 @@ def test_networks_of_other_widths_are_other_configurations(runs: pd.DataFrame) -
     folds = pd.DataFrame([run(1, 0, 0.7 + fold / 10, 6000, setup="", fold=fold) for fold in range(4)])
     (merged,) = charts.configurations(folds).to_dict("records")
     assert merged["seeds"] == 4 and math.isclose(merged["score"], 0.85)
+
+
+def test_what_tells_configurations_apart_is_in_the_frame_of_runs() -> None:
+    """A name that the frame lacks would tell nothing apart, and say nothing."""
+    assert set(charts.CONFIGURATION) <= set(COLUMNS)
 
 
 def test_scores_in_words() -> None:

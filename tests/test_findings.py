@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -58,19 +59,27 @@ def test_alphas_are_compared_with_the_default(rows):
     assert answer.endswith(f"Beyond the spread from the default: {', '.join(beyond)}.")
 
 
+def test_readme_says_it(found):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert set(filter(None, findings.markdown(tuple(found.values())).splitlines())) <= set(readme.splitlines())
+
+
 def test_the_median_is_that_of_the_chart(rows, found):
     kept = analysis_charts.kept_gain(results.versions(rows))
     four = kept[kept["p"] == 4]["kept"].median()
     assert f"p = 4 {100 * four:.0f} %" in found["scaling"].answer
 
 
-def test_the_command_prints_markdown_and_draws(tmp_path):
+def test_the_command_prints_markdown_and_draws(rows, tmp_path):
     chromium = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
     options = ["--pictures", str(tmp_path)] if chromium else []
     printed = subprocess.run(
         [sys.executable, "-m", "tbn.findings", *options], capture_output=True, text=True, check=True
     ).stdout
     assert printed.startswith("- **Is a wide tiled network better")
+    last = printed.splitlines()[-1]
+    assert last == findings.made(rows) and f"{len(rows)} runs" in last and "2 or 3 seeds" in last
+    assert all(one in last for one in {*rows["machine"], min(rows["date"])[:10], max(rows["date"])[:10]})
     if chromium:
         drawn = {file.stem: file.read_text() for file in tmp_path.glob("*.svg")}
         assert {"equal_bytes", "fronts", "scaling"} <= set(drawn)

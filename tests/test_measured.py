@@ -78,6 +78,9 @@ def test_many_are_measured_and_the_rest_is_named(tiled, monkeypatch, capsys, tmp
 
 def test_a_zoo_entry_is_measured_into_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("TBN_CACHE", str(tmp_path))
-    assert measured.folder_of(runs.zoo_root() / "x", "zoo") == tmp_path / "zoo" / "x"
+    entry = runs.find("fashion_mnist-mlp-p4-s0")
+    record = measure.latency(entry)
+    assert measured.folder_of(entry.path, "zoo") == tmp_path / "zoo" / entry.id
+    assert measured.latency(entry.path, "zoo") == record and not (entry.path / measured.LATENCY).exists()
     with pytest.raises(TBNError, match="there is no run"):
         measure.latency("nobody")

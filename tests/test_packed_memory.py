@@ -37,7 +37,9 @@ def filled(layer: PackedLayer) -> PackedLayer:
 def kept_bytes(layer: PackedLayer) -> int:
     """Bytes of what the engine expanded and keeps beside the layer's own tensors."""
     own = {id(tensor) for tensor in layer.buffers()}
-    kept = vars(layer.prepared(torch.float32)).values()
+    ready = layer.prepared(torch.float32)
+    parts = [ready] if layer.order == "rows" else [ready, ready.ordered.plain, *filter(None, [ready.ordered.folding])]
+    kept = [value for part in parts for value in vars(part).values()]
     tensors = [
         one for value in kept for one in (value if isinstance(value, tuple) else (value,)) if torch.is_tensor(one)
     ]
@@ -70,6 +72,16 @@ def test_a_convolution(chosen: str) -> None:
         assert peak_bytes(lambda: layer(x)) <= (1.1 * rows if chosen == "torch" else rows / 2) + 4 * output
         assert kept_bytes(layer) <= (rows if chosen == "torch" else 1.1 * layer.tile.nbytes) + output
         assert bool(calls) == (chosen != "torch")
+
+
+@pytest.mark.parametrize("count", [1, 8])
+@torch.no_grad()
+def test_a_layer_over_its_inputs(count: int) -> None:
+    """It keeps the signs behind the sums of its inputs, once."""
+    layer = filled(PackedLinear(2048, 1024, True, p=8, alpha_count=count, order="inputs"))
+    with forced("torch"):
+        layer(torch.randn(1, 2048))
+        assert 0 < kept_bytes(layer) <= 1.1 * 4 * 256 * 1024
 
 
 @torch.no_grad()

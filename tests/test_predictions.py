@@ -1,5 +1,7 @@
 """Predictions of a test set: they score what the run's result says, come back from the cache without torch, and are drawn for every kind."""
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tbn import comparing, prediction_charts, predictions, runs, sample_pictures
 from tbn.charts import alt_text
@@ -234,13 +237,7 @@ def test_a_row_of_a_table_is_drawn_as_bars(found):
 def test_wrong_pixels_are_opaque(found):
     one = found["segmentation"]
     place = int(np.argmin(one.per_sample))
-    drawn = []
     figure = sample_pictures.overlay(one, place, one.answers[place], "a network")
-    import base64
-    import io
-
-    from PIL import Image
-
     with Image.open(io.BytesIO(base64.b64decode(figure.data[0].source.partition(",")[2]))) as image:
         drawn = np.asarray(image)
     wrong = one.answers[place] != one.targets[place]

@@ -29,16 +29,7 @@ SIZES = ("weight_bytes", "total_bytes", "fp32_bytes", "bits_per_weight", "compre
         ({"seed": 5, "device": "cuda", "data_root": "/there"}, ""),
         ({"model_args": {"width": 16, "hidden": [64, 32]}}, "hidden=[64,32], width=16"),
         ({"lr": 0.01, "ema": 0.99}, "lr=0.01, ema=0.99"),
-        (
-            {
-                "recipe": "paper_cifar_cnn",
-                "lr": 0.1,
-                "batch_size": 128,
-                "augment": "crop_flip",
-                "alpha_init": "kaiming_normal",
-            },
-            "recipe=paper_cifar_cnn",
-        ),
+        (CIFAR, "recipe=paper_cifar_cnn"),
         ({"teacher": "/runs/digits-mlp-fp32-s1-20261123-101112"}, "teacher digits-mlp-fp32"),
         ({"warm_start": "digits-mlp-fp32-s0", "alpha_init": "weight"}, "warm start digits-mlp-fp32"),
         ({"task_args": {"fold": 3, "points": 512}}, "points=512"),

@@ -21,15 +21,12 @@ from tbn.layers import TiledLayer
 from tbn.zoo import check, results
 from tbn.zoo.families import FAMILIES, Family
 
-MNIST = {"input_shape": [1, 28, 28], "classes": 10}  # does not come along
-
 
 @pytest.fixture(scope="module")
 def arguments():
     """What the models of each task of the zoo are built with."""
-    options = {family.task: family.options.get("task_args", {}) for family in FAMILIES if family.task != "mnist"}
-    found = {task: tbn.tasks.create(task, data="embedded", **given).model_arguments for task, given in options.items()}
-    return {**found, "mnist": MNIST}
+    options = {family.task: family.options.get("task_args", {}) for family in FAMILIES}
+    return {task: tbn.tasks.create(task, data="embedded", **given).model_arguments for task, given in options.items()}
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +62,14 @@ def test_versions_of_a_family_differ_in_what_they_say_and_nothing_else(family):
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family.narrow], ids=lambda family: family.title)
 def test_a_narrow_network_takes_about_the_bytes_of_its_rival(family, arguments):
-    """The widest that takes no more; a network whose width is one small number cannot come closer."""
+    """It never takes more; a network whose width is one small number cannot come closer."""
     found = {}
     for version in family.versions():
         with torch.device("meta"):
             model, _ = build(zoo.entries()[family.entry(version, 0)], arguments[family.task])
         found[version] = tbn.summary(model).weight_bytes
     for p in family.narrow:
-        assert 0.8 < found[f"narrow{p}"] / found[f"p{p}"] < 1.03, (p, found)
+        assert 0.8 < found[f"narrow{p}"] / found[f"p{p}"] <= 1, (p, found)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.title)

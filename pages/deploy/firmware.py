@@ -57,8 +57,7 @@ try:
 except TBNError:
     job = None
 with right:
-    if (error := st.session_state.pop("firmware_error", None)) is not None:
-        words.sentence(error)
+    live.notice("flash")
     if job is None and draw_report(place.folder):
         st.caption("Flashed from the command line or from Python.")
     elif job is None:

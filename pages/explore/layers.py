@@ -48,8 +48,7 @@ for layer in layers:
 layer_charts.laid_back(layers[0]).show()""",
     f"tbn summary {name}",
 )
-files = [run.path / file for file in ("packed.safetensors", "model.safetensors")]
-layers = views_of(str(run.path), tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+layers = views_of(str(run.path), data.weights_stamp(run.path))
 signals = run.signals()
 last = signals[-1]["layers"] if signals else {}
 stored = {layer["name"]: layer["bytes"] for layer in (run.result or {})["size"]["layers"]}

@@ -5,11 +5,9 @@ import shlex
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figures, names, words
+from pages.parts import cost_panel, figures, names, train_more, words
 from pages.parts.choose import shared_box
 from tbn import boards, charts, memory_charts, models, tasks
-from tbn.config import RunConfig
-from tbn.errors import TBNError
 from tbn.recipes import min_layer_size
 
 FACTORS = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -18,37 +16,6 @@ COLUMNS = {
     "name": "layer", "shape": "shape", "status": "stored as", "p": "p", "q": "q (bits)", "weight_bits": "bits", "bits_per_weight": "bits a weight",
     "bytes": "bytes", "macs_dense": "MACs, every row", "macs_computed": "MACs, distinct rows",
 }  # fmt: skip
-
-
-@st.cache_data(show_spinner=False, max_entries=40)
-def shapes_of(task: str) -> tuple[dict[str, object], tuple[int, ...]]:
-    """What a task's models are built with, and the shape of an input."""
-    found = tasks.create(task)
-    return found.model_arguments, tuple(found.input_shape)
-
-
-@st.cache_data(show_spinner="Counting", max_entries=200)
-def sizes_of(
-    task: str, model: str, p: int, least: int, alpha: str, own: tuple[tuple[str, int], ...]
-) -> dict[str, object]:
-    """The network's sizes; no weight is made for it."""
-    from tbn.sketch import sketch
-
-    arguments, shape = shapes_of(task)
-    config = RunConfig(task=task, model=model, p=p, min_layer_size=least, alpha=alpha, per_layer=dict(own))
-    return sketch(config, arguments, shape).to_dict()
-
-
-def overrides(text: str) -> tuple[tuple[str, int], ...]:
-    """``blocks.0.*=8, fc1=2`` as pairs."""
-    found = []
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        pattern, _, factor = item.rpartition("=")
-        if not pattern or not factor.isdigit():
-            raise TBNError(f"'{item}' is no factor for a layer", "write PATTERN=P, for instance blocks.0.*=8")
-        found.append((pattern, int(factor)))
-    return tuple(found)
-
 
 left, right = st.columns([2, 3], gap="large")
 with left, st.container(border=True):
@@ -72,11 +39,19 @@ with left, st.container(border=True):
     own = st.text_input(
         "Layers with a factor of their own", key="own", bind="query-params", placeholder="PATTERN=P, PATTERN=P"
     )
-    factors = overrides(own)
-    found = sizes_of(task, model, int(p), least, str(alpha), factors)
+    factors = train_more.factors(own)
+    config = {
+        "task": task,
+        "model": model,
+        "p": int(p),
+        "min_layer_size": least,
+        "alpha": str(alpha),
+        "per_layer": factors,
+    }
+    found = cost_panel.sizes_of(config)
     command = ["tbn", "summary", "--model", model, "--task", task, "--p", str(p), "--min-layer-size", str(least)]
     command += ["--alpha", str(alpha)] * (alpha != "tile")
-    command += [word for pattern, factor in factors for word in ("--per-layer", f"{pattern}={factor}")]
+    command += [word for pattern, factor in factors.items() for word in ("--per-layer", f"{pattern}={factor}")]
     words.copy_as(
         f"""
 from tbn import tasks
@@ -84,7 +59,7 @@ from tbn.config import RunConfig
 from tbn.sketch import sketch
 
 task = tasks.create({task!r})
-config = RunConfig(task={task!r}, model={model!r}, p={p}, min_layer_size={least}, alpha={str(alpha)!r}, per_layer={dict(factors)!r})
+config = RunConfig(task={task!r}, model={model!r}, p={p}, min_layer_size={least}, alpha={str(alpha)!r}, per_layer={factors!r})
 print(sketch(config, task.model_arguments, task.input_shape))  # no weight is made for it""",
         shlex.join(command),
     )

@@ -50,17 +50,7 @@ def _adopt(file: io.BytesIO, task: str, yours: uploads.Upload | None) -> None:
     path = folder / "uploaded.safetensors"
     path.write_bytes(file.getvalue())
     adopt.look(path)
-    argv = [str(path), "--task", task, "--name", name]
+    argv = [str(path), "--task", task if yours is None else yours.task, "--name", name]
     if yours is not None:
-        argv = [
-            str(path),
-            "--task",
-            yours.task,
-            "--name",
-            name,
-            "--data-root",
-            str(yours.folder),
-            "--task-args",
-            json.dumps(dict(yours.task_args)),
-        ]
+        argv += ["--data-root", str(yours.folder), "--task-args", json.dumps(dict(yours.task_args))]
     jobs.start(folder, argv, kind="adopt", module="tbn.adopt")

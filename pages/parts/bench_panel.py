@@ -1,13 +1,12 @@
 """Benchmarks of this computer, run as jobs from the page; what they leave can be chosen beside the recorded ones."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from pages.parts import live, words
+from pages.parts import data, live, words
 from tbn import job_keeping, jobs, runs
 from tbn.jobs import Job
 
@@ -21,34 +20,10 @@ TAKES = {  # (quick, whole), about
 }
 
 
-def _files() -> tuple[tuple[str, int], ...]:
-    """The records of all benchmark jobs, and when each changed."""
-    found = []
-    for path in (runs.runs_root() / job_keeping.FOLDER).glob(f"bench-*/{RECORD}"):
-        try:
-            found.append((str(path), path.stat().st_mtime_ns))
-        except OSError:
-            continue
-    return tuple(sorted(found))
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _read(files: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
-    found = []
-    for name, _ in files:
-        try:
-            record = json.loads(Path(name).read_text())
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and {"kind", "date", "rows"} <= set(record) and record["rows"]:
-            job = Path(name).parent.name
-            found.append(record | {"file": job, "job": job})
-    return found
-
-
 def records() -> list[dict[str, Any]]:
     """What benchmarks measured on this computer, as far as they came."""
-    return _read(_files())
+    found = data.records(runs.runs_root() / job_keeping.FOLDER, f"bench-*/{RECORD}")
+    return [record | {"file": path.parent.name, "job": path.parent.name} for path, record in found.items()]
 
 
 def path_of(record: dict[str, Any]) -> Path:
@@ -65,9 +40,9 @@ def draw(kinds: tuple[str, ...]) -> None:
     kinds = tuple(kind for kind in kinds if kind != "gpu" or shutil.which("nvidia-smi"))
     if not kinds:
         return
-    with st.expander(
-        "Measure this computer", icon=":material/timer:", key="measure", expanded=_last(kinds, running=True) is not None
-    ):
+    found = [job for job in live.of_kind("bench").values() if len(job.argv) > 1 and job.argv[1] in kinds]
+    running = next((job for job in found if job.running), None)
+    with st.expander("Measure this computer", icon=":material/timer:", key="measure", expanded=running is not None):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             what = kinds[0]
             if len(kinds) > 1:
@@ -100,9 +75,8 @@ def draw(kinds: tuple[str, ...]) -> None:
             f"record can be chosen above when it is done, and stays in `{runs.runs_root() / job_keeping.FOLDER}`."
         )
         live.notice()
-        job = _last(kinds)
-        if job is not None:
-            live.panel(job, _done)
+        if found:
+            live.panel(found[0], _done)
 
 
 def arguments(what: str, quick: bool, threads: int | None) -> list[str]:
@@ -116,12 +90,6 @@ def _start(argv: list[str]) -> None:
         jobs.start(folder, [*argv, "--json", "--out", str(folder / RECORD)], kind="bench")
 
     live.trying(begin)
-
-
-def _last(kinds: tuple[str, ...], running: bool = False) -> Job | None:
-    """The newest benchmark of these kinds."""
-    found = (job for job in live.every_job() if job.kind == "bench" and len(job.argv) > 1 and job.argv[1] in kinds)
-    return next((job for job in found if job.running or not running), None)
 
 
 def _done(job: Job) -> None:

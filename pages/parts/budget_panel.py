@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import figures, live, names, words
+from pages.parts import figures, names, words
 from pages.parts.choose import shared_box
 from tbn import boards, budget_charts, charts, jobs, tasks
 from tbn.scores import HEADLINE, METRICS
@@ -115,11 +115,6 @@ def draw(job: jobs.Job) -> None:
     figures.table(
         pd.DataFrame(rows), "budget_table", "budget", alt=f"{len(rows)} candidates with bytes and held-out score"
     )
-
-
-def known_jobs() -> dict[str, jobs.Job]:
-    """The searches that were started here, newest first, by their key."""
-    return {live.key(job): job for job in live.every_job() if job.kind == "budget"}
 
 
 def _seeds(count: int) -> str:

@@ -27,7 +27,8 @@ def shared_box(
 ) -> str | None:
     """A box whose choice is the address's ``?key=``, else the last choice on any page, else ``default`` (None: nothing chosen).
 
-    ``words`` says an option to people; the address has the option itself.
+    ``words`` says an option to people; the address has the option itself. A default that nobody chose is not written there: what a page adds
+    to its address by itself is one more press of the browser's back button.
     """
     asked = st.query_params.get(key)
     if asked is not None and asked not in options:
@@ -47,7 +48,10 @@ def shared_box(
         width=width,
         format_func=words,
     )  # type: ignore[arg-type]
-    remember(key, chosen)
+    if asked is None and chosen == default:
+        st.session_state[f"last_{key}"] = chosen
+    else:
+        remember(key, chosen)
     return chosen
 
 

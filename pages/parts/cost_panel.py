@@ -11,14 +11,21 @@ from tbn import estimate, tasks
 from tbn.estimate import Estimate
 
 
+@st.cache_data(show_spinner=False, max_entries=40)
+def shapes_of(task: str, data_root: str | None, task_args: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """What a task's models are built with, and the shape of an input."""
+    found = tasks.create(task, data_root, **task_args)
+    return found.model_arguments, tuple(found.input_shape)
+
+
 @st.cache_data(show_spinner="Counting", max_entries=200)
 def sizes_of(config: dict[str, Any]) -> dict[str, Any]:
     """The network's sizes, as ``tbn summary`` gives them; no weight is made for it."""
     from tbn.config import RunConfig
     from tbn.sketch import sketch
 
-    task = tasks.create(config["task"], config.get("data_root"), **config.get("task_args", {}))
-    return sketch(RunConfig(**config), task.model_arguments, tuple(task.input_shape)).to_dict()
+    arguments, shape = shapes_of(config["task"], config.get("data_root"), config.get("task_args", {}))
+    return sketch(RunConfig(**config), arguments, shape).to_dict()
 
 
 @st.fragment

@@ -8,16 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tbn import measured, run_rows, runs
+from tbn import run_rows, runs
+from tbn.export.run import WEIGHTS
 from tbn.scores import METRICS
 
 RESULTS = Path(str(files("kernels"))) / "results"
 WHOLE = ["p", "min_layer_size", "seed", "epochs", "weight_bytes", "total_bytes", "fp32_bytes"]
-
-
-def stamp() -> int:
-    """A number that changes with the runs: the key of whatever is made of them."""
-    return run_rows.stamp(runs.zoo_root(), runs.runs_root())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -29,26 +25,16 @@ def _frame(root: str, stamp: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame, done
 
 
-def every_run() -> pd.DataFrame:
-    """All runs of the zoo and of the runs folder, one a row."""
-    return _frame(str(runs.runs_root()), stamp())[0].copy()
-
-
 def finished() -> pd.DataFrame:
-    """The complete runs, with whole numbers as such; a column that says where a run is from."""
-    return _frame(str(runs.runs_root()), stamp())[1].copy()
+    """The complete runs of the zoo and of the runs folder, one a row, with whole numbers as such."""
+    return look()[0]
 
 
 def look() -> tuple[pd.DataFrame, list[str], int]:
-    """``finished()``, ``broken()`` and ``stamp()`` with one look at the folders."""
-    now = stamp()
+    """``finished()``, the folders that cannot be read, and a number that changes with the runs: the key of whatever is made of them."""
+    now = run_rows.stamp(runs.zoo_root(), runs.runs_root())
     frame, done = _frame(str(runs.runs_root()), now)
     return done.copy(), list(frame.loc[frame["state"] == "broken", "path"]), now
-
-
-def with_measured(frame: pd.DataFrame, board: str | None) -> pd.DataFrame:
-    """The runs with what was measured of them here (``tbn.measured``); a file's time tells whether it is read again."""
-    return measured.with_measured(frame, board)
 
 
 def baselines(frame: pd.DataFrame, metric: str | None = None) -> dict[str, float]:
@@ -63,25 +49,35 @@ def baselines(frame: pd.DataFrame, metric: str | None = None) -> dict[str, float
     return {name: best(values) for name, values in found.items()}
 
 
-def broken() -> list[str]:
-    """Folders that cannot be read."""
-    frame = every_run()
-    return list(frame.loc[frame["state"] == "broken", "path"])
+def weights_stamp(path: Path) -> tuple[int, ...]:
+    """When the weights of a run folder were written: part of the key of whatever is made of them."""
+    return tuple(file.stat().st_mtime_ns for name in WEIGHTS if (file := path / name).is_file())
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def _records(stamp: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
-    found = []
-    for path, _ in stamp:
+@st.cache_data(max_entries=8, show_spinner=False)
+def _records(files: tuple[tuple[str, int], ...]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path, _ in files:
         try:
             record = json.loads(Path(path).read_text())
-            if isinstance(record, dict) and {"kind", "date", "rows"} <= set(record) and record["rows"]:
-                found.append(record | {"file": Path(path).name})
         except (OSError, ValueError):
             continue
-    return sorted(found, key=lambda record: str(record["date"]), reverse=True)
+        if isinstance(record, dict) and {"kind", "date", "rows"} <= set(record) and record["rows"]:
+            found[path] = record
+    return found
+
+
+def records(folder: Path, pattern: str) -> dict[Path, dict[str, Any]]:
+    """The benchmarks in the files of a pattern, by their path; other files, and those without a row, are left out."""
+    files = []
+    for path in folder.glob(pattern):
+        try:
+            files.append((str(path), path.stat().st_mtime_ns))
+        except OSError:  # deleted meanwhile
+            continue
+    return {Path(path): record for path, record in _records(tuple(sorted(files))).items()}
 
 
 def kernel_records() -> list[dict[str, Any]]:
-    """The recorded benchmarks that come with the kernels, newest first."""
-    return _records(tuple(sorted((str(path), path.stat().st_mtime_ns) for path in RESULTS.glob("*.json"))))
+    """The recorded benchmarks that come with the kernels."""
+    return [record | {"file": path.name} for path, record in records(RESULTS, "*.json").items()]

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.parts import words
+from pages.parts import live, words
 from pages.parts.target import DRIVE
 from tbn.boards.building import Place
 from tbn.boards.console import Console, open_console
 from tbn.boards.ports import is_emulator
-from tbn.errors import TBNError
 
 LINES = 200
 SELF_TEST_SEED, SELF_TEST_COUNT = 1, 8
@@ -65,11 +64,12 @@ def connect(place: Place, port: str | None) -> None:
     """Open the console and ask the board what it is. What fails is said on the page."""
     held = _held()
     held.close()
-    try:
+
+    def begin() -> None:
         held.console, held.place = open_console(place, port), place
         held.console.meet()
-    except TBNError as error:
-        st.session_state["device_error"] = error
+
+    live.trying(begin, "connect")
 
 
 def disconnect() -> None:
@@ -79,8 +79,7 @@ def disconnect() -> None:
 
 def draw_state(place: Place, port: str | None, console: Console | None) -> None:
     """Connect, disconnect, reset; and what the board says it is."""
-    if (error := st.session_state.pop("device_error", None)) is not None:
-        words.sentence(error)
+    live.notice("connect")
     if console is None:
         st.button(
             "Connect", type="primary", icon=":material/usb:", key="connect", on_click=connect, args=(place, port), disabled=not port
@@ -118,8 +117,7 @@ def draw_console(console: Console | None) -> None:
     if console is None:
         st.caption("Not connected. Frames in both directions and plain lines will be here.")
         return
-    if (error := st.session_state.pop("console_error", None)) is not None:
-        words.sentence(error)
+    live.notice("console")
     tip = "Below each frame its payload in hexadecimal"
     with_bytes = st.toggle("Bytes", key="bytes", bind="query-params", help=tip)
     open_now = not console.closed
@@ -157,7 +155,4 @@ def _send(console: Console) -> None:
 
 
 def _try(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except TBNError as error:
-        st.session_state["console_error"] = error
+    live.trying(action, "console")

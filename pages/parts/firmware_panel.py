@@ -46,6 +46,7 @@ def export_of(run: runs.Run, precision: str | None) -> ExportReport | None:
             "Predict flash and RAM", icon=":material/calculate:", key="predict", on_click=_start, args=(folder, argv)
         )
         st.caption("The network is written as C source, which takes some seconds; nothing is compiled.")
+    live.notice("fit")
     if job is not None and (job.running or (job.state == "failed" and list(job.argv) == argv)):
         live.panel(job)
     return None
@@ -77,7 +78,4 @@ def draw_fits(found: Iterable[Fit], report: ExportReport) -> None:
 
 
 def _start(folder: Path, argv: list[str]) -> None:
-    try:
-        jobs.start(folder, argv, kind="fit")
-    except TBNError as error:
-        st.session_state["notice"] = str(error)
+    live.trying(lambda: jobs.start(folder, argv, kind="fit"), "fit")

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import device_panel
+from pages.parts import device_panel, live
 from pages.parts.target import DRIVE, EMULATOR
 from tbn import charts, jobs
 from tbn.boards.building import Place
-from tbn.errors import TBNError
 
 
 def arguments(place: Place, port: str | None, precision: str | None) -> list[str]:
@@ -46,10 +45,7 @@ def python_of(place: Place, port: str | None, precision: str | None) -> str:
 def flash(place: Place, port: str | None, words_of: list[str]) -> None:
     """Start the job; a second one for the same run and board is refused with a sentence. A console of this visitor lets go of the port."""
     device_panel.hang_up(place, port)
-    try:
-        jobs.start(place.folder, [*words_of, "--json"], kind="flash")
-    except TBNError as error:
-        st.session_state["firmware_error"] = error
+    live.trying(lambda: jobs.start(place.folder, [*words_of, "--json"], kind="flash"), "flash")
 
 
 def draw_result(job: jobs.Job) -> None:

@@ -1,10 +1,10 @@
 """Jobs as the pages show them: the strip under the menu, and one job's panel with its progress, log and cancel button."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from pages.parts import words
+from pages.parts import choose, words
 from pages.parts.job_names import JOBS, KINDS, address, every_job, key, kind_of, link, name
 from tbn import jobs
 from tbn.errors import TBNError
@@ -15,12 +15,14 @@ __all__ = [
     "JOBS",
     "KINDS",
     "address",
+    "box",
     "every_job",
     "key",
     "kind_of",
     "link",
     "name",
     "notice",
+    "of_kind",
     "panel",
     "strip",
     "trying",
@@ -91,21 +93,29 @@ def panel(job: Job, more: Callable[[Job], None] | None = None, log: str = jobs.L
     st.fragment(draw, run_every=1.0 if job.running else None)()
 
 
-def notice() -> None:
-    """What a button could not do, said once."""
-    told = st.session_state.pop("notice", None)
-    if isinstance(told, TBNError):
-        words.sentence(told)
-    elif told:
-        st.error(words.escape(str(told)), icon=":material/error:")
+def of_kind(kind: str) -> dict[str, Job]:
+    """The jobs of a kind, newest first, by their key."""
+    return {key(job): job for job in every_job() if job.kind == kind}
 
 
-def trying(action: Callable[[], object]) -> bool:
-    """Do what a button asks for; where it cannot be done, ``notice`` says why. Returns whether it was done."""
+def box(known: Mapping[str, Job], label: str = "Job") -> Job:
+    """One of these jobs, by its key; before anybody chose, one that runs, or else the first."""
+    first = next((one for one, job in known.items() if job.running), next(iter(known)))
+    return known[choose.shared_box(label, list(known), "job", first) or first]
+
+
+def notice(place: str = "") -> None:
+    """What a button could not do, said once; ``place`` tells buttons of one page apart."""
+    if (error := st.session_state.pop(f"notice_{place}", None)) is not None:
+        words.sentence(error)
+
+
+def trying(action: Callable[[], object], place: str = "") -> bool:
+    """Do what a button asks for; where it cannot be done, ``notice`` says why at this place. Returns whether it was done."""
     try:
         action()
     except TBNError as error:
-        st.session_state["notice"] = error
+        st.session_state[f"notice_{place}"] = error
         return False
     return True
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import live, words
+from pages.parts import live
 from pages.parts.tradeoff_choices import Choices
 from tbn import job_keeping, jobs
-from tbn.errors import TBNError
+from tbn.export.run import WEIGHTS
 
 KIND = "measure"
 MOST = 200  # runs of one job
-WEIGHTS = ("packed.safetensors", "model.safetensors")
 
 
 def draw(chosen: Choices) -> None:
@@ -58,8 +57,7 @@ def draw(chosen: Choices) -> None:
         f"{word} the other {min(len(missing), MOST)}", icon=":material/timer:" if what == "latency" else ":material/calculate:", key="measure",
         on_click=_start, args=([what, *missing[:MOST]],), help="Runs in the background, about a second a run",
     )  # fmt: skip
-    if (error := st.session_state.pop("measure_error", None)) is not None:
-        words.sentence(error)
+    live.notice(KIND)
 
 
 def _query(chosen: Choices) -> dict[str, str]:
@@ -67,7 +65,4 @@ def _query(chosen: Choices) -> dict[str, str]:
 
 
 def _start(argv: list[str]) -> None:
-    try:
-        jobs.start(job_keeping.new_folder(KIND), argv, kind=KIND, module="tbn.measure")
-    except TBNError as error:
-        st.session_state["measure_error"] = error
+    live.trying(lambda: jobs.start(job_keeping.new_folder(KIND), argv, kind=KIND, module="tbn.measure"), KIND)

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.parts import contents, figures, samples_panel, scores_panel, signals_panel, take_away, words
+from pages.parts import figures, samples_panel, scores_panel, signals_panel, take_away, words
 from pages.parts.choose import FIRMWARE_MODELS, describe
-from pages.parts.scores_panel import draw_curves as draw_curves
 from tbn import charts, measured, runs
 from tbn.marks import Network
 from tbn.scores import METRICS
@@ -87,7 +86,7 @@ def _head(row: Row, same: pd.DataFrame) -> None:  # type: ignore[valid-type]
     st.caption(words.escape("; ".join(notes)))
     with st.container(horizontal=True):
         for page, (label, icon, name) in LINKS.items():
-            if page in contents.PAGES and (page != "pages/deploy/firmware.py" or row["model"] in FIRMWARE_MODELS):
+            if page != "pages/deploy/firmware.py" or row["model"] in FIRMWARE_MODELS:
                 st.page_link(page, label=label, icon=icon, query_params={name: row["run"]})
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from pages.parts import figures, words
+from pages.parts import data, figures, words
 from tbn import comparing, prediction_charts
 from tbn.errors import TBNError
 from tbn.marks import Network
@@ -14,7 +14,6 @@ from tbn.predictions import Predictions, predict
 from tbn.scores import METRICS
 
 LABELS = {"images": "images", "segmentation": "pixels", "points": "shapes"}
-WEIGHTS = ("packed.safetensors", "model.safetensors")
 HELP = {
     "test set": "as they lie in the test set",
     "they differ": "only those with different answers, most different first",
@@ -33,8 +32,7 @@ def predictions_of(path: str) -> Predictions:
     Raises:
         TBNError: as ``tbn.predictions.predict``.
     """
-    files = [Path(path) / name for name in WEIGHTS]
-    return _predictions(path, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+    return _predictions(path, data.weights_stamp(Path(path)))
 
 
 def draw(paths: Sequence[str], networks: Sequence[Network]) -> None:

@@ -58,7 +58,8 @@ def choose() -> Plan:
     )
     with st.expander("More choices", icon=":material/tune:", expanded=any(name in st.query_params for name in MORE)):
         more, workers, ray = _more(task)
-    varied = [("p", ",".join(map(str, sorted(factors or [])))), ("epochs", str(epochs)), *more["vary"]]
+    chosen = ",".join(map(str, sorted(factors or [])))
+    varied = [("p", chosen), ("epochs", str(epochs)), *more["vary"]]
     varied, constant = spaces_of(varied, more["set"])
     sweep = Sweep(task, model, varied, constant, method=method, trials=points, seeds=seeds, objectives=more["objectives"],
                   threads=more["threads"], storage=more["storage"])  # fmt: skip
@@ -69,7 +70,7 @@ def choose() -> Plan:
         "--model",
         model,
         "--p",
-        ",".join(map(str, sorted(factors or []))),
+        chosen,
         "--epochs",
         str(epochs),
     ]

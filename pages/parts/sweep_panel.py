@@ -26,7 +26,7 @@ def known_sweeps(storage: str) -> dict[str, jobs.Job | None]:
     for job in live.every_job():
         if job.kind == "sweep" and (name := _option(job, "--name")) and _option(job, "--storage") == storage:
             found.setdefault(name, job)
-    return found | {name: found.get(name) for name in reversed(sweeps(storage)) if name not in found}
+    return found | {name: None for name in reversed(sweeps(storage)) if name not in found}
 
 
 def draw(storage: str, name: str, running: bool) -> None:

@@ -55,8 +55,7 @@ def draw(run: runs.Run, model: str) -> None:
         )
     if job is not None and (job.running or job.state == "failed"):
         live.panel(job)
-    if (error := st.session_state.pop("take_away_error", None)) is not None:
-        words.sentence(error)
+    live.notice(KIND)
     load = (
         f"model = tbn.load({str(weights)!r})" if run.config["p"] else f"model = latent_model(runs.complete({run.id!r}))"
     )
@@ -99,7 +98,5 @@ def _button(label: str, form: str, run: runs.Run) -> None:
 
 
 def _start(run: runs.Run, form: str) -> None:
-    try:
-        jobs.start(job_keeping.new_folder(KIND), ["export", str(run.path), "--to", form, "--json"], kind=KIND)
-    except TBNError as error:
-        st.session_state["take_away_error"] = error
+    argv = ["export", str(run.path), "--to", form, "--json"]
+    live.trying(lambda: jobs.start(job_keeping.new_folder(KIND), argv, kind=KIND), KIND)

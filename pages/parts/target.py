@@ -1,7 +1,5 @@
 """Which run on which board at which port: chosen on the Firmware and on the Device page, in the address under the same names."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 import streamlit as st
 
@@ -11,19 +9,6 @@ from tbn.boards import Board, Port, drives
 from tbn.boards.building import Place, place_of
 
 EMULATOR, DRIVE = "emulator", "drive: "
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is chosen; ``port`` is "emulator", a serial port, "drive: FOLDER" or None where nothing is there."""
-
-    place: Place
-    port: str | None
-
-    @property
-    def emulated(self) -> bool:
-        """Whether the board is an emulated one."""
-        return self.port == EMULATOR
 
 
 def deployable() -> pd.DataFrame:
@@ -58,9 +43,11 @@ def board_of_address() -> Board:
     asked = st.query_params.get("board")
     if asked is not None and asked not in known:
         st.warning(f"There is no board `{asked}` here. Choose one of the {len(known)}.", icon=":material/link_off:")
-    names = (asked, st.session_state.get("last_board"), next(iter(known)))
+    default = next(iter(known))
+    names = (asked, st.session_state.get("last_board"), default)
     board = known[next(str(name) for name in names if name in known)]
-    choose.remember("board", board.name)
+    if asked is not None or board.name != default:
+        choose.remember("board", board.name)
     return board
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.parts import data
 from pages.parts.choose import remember, shared_box
-from tbn import boards, charts
+from tbn import boards, charts, measured
 from tbn.axes import AXES, Axis
 from tbn.scores import METRICS, Metric
 
@@ -107,7 +107,7 @@ def choose(of_task: pd.DataFrame) -> Choices:
         keep = _words(rows, column).isin(values)
         rows = rows[keep | (rows["p"] == 0)] if column in OF_TILES else rows[keep]
     if axis.unit == "ms" or axis.on_board:
-        rows = data.with_measured(rows, board)
+        rows = measured.with_measured(rows, board)
     return Choices(axis, board, METRICS[metric], log, only_front, filters, chosen_data, rows)
 
 

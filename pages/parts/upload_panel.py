@@ -114,7 +114,7 @@ def _label_box(file: io.BytesIO) -> str | None:
 def _keep(file: io.BytesIO, label: str | None) -> None:
     def work() -> None:
         kept = uploads.keep(str(getattr(file, "name", "")), file.getvalue(), label=label)
-        choose.remember("set", kept.name)
+        choose.remember("dataset", kept.name)
         st.session_state["kept"] = f"**{words.escape(kept.name)}** is kept: {words.escape(kept.source)}."
 
     live.trying(work)
@@ -128,4 +128,4 @@ def _tell() -> None:
 
 def _remove(name: str) -> None:
     uploads.remove(name)
-    choose.remember("set", None)
+    choose.remember("dataset", None)

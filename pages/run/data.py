@@ -36,7 +36,7 @@ with right:
         )
         st.caption(f"Runs on it are kept in `{runs.runs_root()}` and shown like any other.")
         st.stop()
-    chosen = kept[shared_box("Data set", list(kept), "set", next(iter(kept))) or next(iter(kept))]
+    chosen = kept[shared_box("Data set", list(kept), "dataset", next(iter(kept))) or next(iter(kept))]
     arguments = "".join(f", {name}={value!r}" for name, value in chosen.task_args.items())
     words.copy_as(
         f"from tbn import data_charts, tasks\n\ntask = tasks.create({chosen.task!r}, {str(chosen.folder)!r}{arguments})\n"

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import choose, jobs_panel, live, words
+from pages.parts import jobs_panel, live, words
 from tbn import job_keeping, jobs, runs
 
 found = live.every_job()
@@ -32,10 +32,8 @@ if not shown:
 with st.container(key="jobs_table"):
     st.fragment(jobs_panel.table, run_every=2.0 if any(job.running for job in shown) else None)()
 
-known = {live.key(job): job for job in shown}
-first = next((key for key, job in known.items() if job.running), next(iter(known)))
 with st.container(border=True):
-    job = known[choose.shared_box("Job", list(known), "job", first) or first]
+    job = live.box({live.key(job): job for job in shown})
     live.panel(job)
     jobs_panel.actions(job)
     if job.state == "done" and (answer := jobs.output(job.folder)):

@@ -71,13 +71,12 @@ def show_sweep() -> None:
 
 def show_budget() -> None:
     """The chosen search."""
-    known = budget_panel.known_jobs()
+    known = live.of_kind("budget")
     if not known:
         st.info("No search has been started here yet. Say how many bytes there are and press **Find the best network**.",
                 icon=":material/savings:")  # fmt: skip
         return
-    first = next((key for key, job in known.items() if job.running), next(iter(known)))
-    job = known[choose.shared_box("Search", list(known), "job", first) or first]
+    job = live.box(known, "Search")
     live.panel(job, budget_panel.draw)
     go_on(job)
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import choose, cost_panel, live, run_panel, train_form, words
+from pages.parts import choose, cost_panel, live, scores_panel, train_form, words
 from tbn import job_keeping, jobs, runs, tasks
 from tbn.charts import method_of, score_text
 from tbn.scores import HEADLINE, METRICS
@@ -39,7 +39,7 @@ def draw_result(job: jobs.Job) -> None:
             icon=":material/scatter_plot:",
             query_params=there,
         )
-    run_panel.draw_curves(run.metrics(), metric, method_of(run.config["p"]))
+    scores_panel.draw_curves(run.metrics(), metric, method_of(run.config["p"]))
 
 
 left, right = st.columns([2, 3], gap="large")
@@ -52,20 +52,19 @@ with left, st.container(border=True, key="form"), words.errors_as_sentences():
 
 with right:
     live.notice()
-    known = {live.key(job): job for job in live.every_job() if job.kind == "train"}
+    known = live.of_kind("train")
     if not known:
         st.info("No training has been started here yet. Choose on the left and press **Train**; it goes on when you leave this page.",
                 icon=":material/model_training:")  # fmt: skip
     else:
-        running = [key for key, job in known.items() if job.running]
-        first = running[0] if running else next(iter(known))
-        job = known[choose.shared_box("Job", list(known), "job", first) or first]
+        job = live.box(known)
         live.panel(job, draw_result)
         with st.container(horizontal=True, vertical_alignment="center", key="job_links"):
             if not job.running and job.state != "done" and (job.folder / "config.json").is_file():
                 st.button("Go on where it stopped", icon=":material/resume:", key="resume",
                           on_click=live.trying, args=(lambda: job_keeping.retry(job.folder),))  # fmt: skip
-            others = f"All {len(known)} trainings, {len(running)} running" if len(known) > 1 else "All jobs"
+            running = sum(job.running for job in known.values())
+            others = f"All {len(known)} trainings, {running} running" if len(known) > 1 else "All jobs"
             st.page_link(live.JOBS, label=others, icon=":material/list:", query_params={"kind": "train"})
 if config is not None:
     chosen = ", ".join(

@@ -15,6 +15,8 @@ stderr = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="Runs folder (default: $TBN_RUNS or runs).")]
+ProgressFolder = Annotated[Path | None, typer.Option(help="Where progress.json is kept.")]
+TaskName = Annotated[str, typer.Option(help="Task; e.g. fashion_mnist, digits, earthcover, beijing.")]
 RunName = Annotated[str, typer.Argument(help="Run folder, or id of a run or zoo entry.")]
 
 
@@ -47,7 +49,7 @@ class progress_bar:
         return self.listen
 
     def listen(self, event: dict[str, Any]) -> None:
-        from tbn.jobs import Progress
+        from tbn.progress import Progress
 
         self.progress.update(self.bar, completed=event["fraction"], description=event["message"])
         if "folder" in event:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbn.cli.common import Json, Runs, emit, stderr
+from tbn.cli.common import Json, ProgressFolder, Runs, emit, stderr
 from tbn.errors import TBNError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def fit(
         typer.Option(help="integer or float32 (default: integer where the model has a twin in whole numbers)."),
     ] = None,
     board: Annotated[list[str] | None, typer.Option(help="Only this board (may be repeated); see tbn boards.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where progress.json is kept.")] = None,
+    folder: ProgressFolder = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +60,7 @@ def fit(
     from tbn.sweep.budget import Goal, search
     from tbn.sweep.factors import parse_bytes
     from tbn.sweep.limits import Limits
-    from tbn.sweep.space import parse
+    from tbn.sweep.space import nested, parse
 
     limits = Limits(
         parse_bytes(budget) if budget else None,
@@ -85,22 +85,10 @@ def fit(
             progress.update(message=line)
 
     found = search(
-        Goal(str(task), limits, model, _nested(fixed), widths, seeds, short_epochs),
+        Goal(str(task), limits, model, nested(fixed), widths, seeds, short_epochs),
         runs_folder, against_uniform, say,
     )  # fmt: skip
     emit(as_json, answer(found), text(found))
-
-
-def _nested(fixed: dict[str, Any]) -> dict[str, Any]:
-    """Dotted names as ``RunConfig`` takes them."""
-    found: dict[str, Any] = {}
-    for name, value in fixed.items():
-        head, _, rest = name.partition(".")
-        if rest:
-            found.setdefault(head, {})[rest] = value
-        else:
-            found[head] = value
-    return found
 
 
 def _boards_of(run: str, precision: str | None, board: list[str] | None, root: Path | None, as_json: bool) -> None:

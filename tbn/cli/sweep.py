@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbn.cli.common import Json, Runs, emit, progress_bar
+from tbn.cli.common import Json, ProgressFolder, Runs, TaskName, emit, progress_bar
 from tbn.errors import TBNError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ app = typer.Typer()
 
 @app.command()
 def sweep(
-    task: Annotated[str, typer.Option(help="Task; e.g. fashion_mnist, digits, earthcover, beijing.")] = "fashion_mnist",
+    task: TaskName = "fashion_mnist",
     model: Annotated[str, typer.Option(help="Model of the task's kind.")] = "mlp",
     p: Annotated[str, typer.Option("--p", help="Tiling factors, e.g. 1,2,4,8; 0 = full precision.")] = "1,2,4,8",
     epochs: Annotated[
@@ -66,34 +65,33 @@ def sweep(
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
     only_status: Annotated[bool, typer.Option("--status", help="Only say how far it is.")] = False,
-    folder: Annotated[Path | None, typer.Option(help="Where progress.json is kept.")] = None,
+    folder: ProgressFolder = None,
     runs_folder: Runs = None,
     as_json: Json = False,
 ) -> None:
     """Train every point of a space, a run folder each; the same command again goes on where it was interrupted."""
     from tbn.jobs import here
-    from tbn.sweep import run
+    from tbn.sweep import Report, Sweep, default_storage, run, status
 
     space, fixed = choices(
         [f"p={p}", *([f"epochs={epochs}"] if epochs else []), *([f"lr={lr}"] if lr else []), *(vary or [])], fix or []
     )
-    chosen = _sweep(
+    chosen = Sweep(
         task=task, model=model, space=space, fixed=fixed, method=method, trials=trials, seeds=seeds,
         objectives=tuple(word.strip() for word in objectives.split(",")), prune=prune, threads=threads,
-        storage=_storage(storage, runs_folder), name=name,
+        storage=storage or default_storage(runs_folder), name=name,
     )  # fmt: skip
     if only_status:
-        found = _known(chosen)
+        known = status(chosen.storage, chosen.name)
+        found = Report(known.attrs["sweep"], known, 0.0)
         emit(as_json, found.to_dict(), text(found))
         return
     engine = None
     folder = folder or here()
     if ray is not None:
-        try:
-            from tbn.sweep.ray_engine import engine as ray_engine
-        except ImportError as error:
-            raise TBNError("--ray needs Ray", "pip install 'tbn-explorer[cluster]'") from error
-        engine = ray_engine(None if ray == "local" else ray, gpus=gpus_per_trial, artefacts=artefacts)
+        from tbn.sweep.ray_engine import engine as ray_engine
+
+        engine = ray_engine(ray, gpus=gpus_per_trial, artefacts=artefacts)
     elif gpus_per_trial is not None or artefacts is not None:
         raise TBNError("--gpus-per-trial and --artefacts are of --ray", "add --ray local, or leave them out")
     with progress_bar() as listen:
@@ -105,38 +103,15 @@ def sweep(
 
 def choices(varied: list[str], fixed: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """NAME=VALUES as (space, fixed); a name with one value is fixed."""
-    from tbn.sweep.space import parse
+    from tbn.sweep.space import parted
 
-    space: dict[str, Any] = {}
-    constant: dict[str, Any] = {}
-    for option, items in (("--vary", varied), ("--set", fixed)):
-        for item in items:
-            name, equals, value = item.partition("=")
-            if not equals or not name or not value:
-                raise TBNError(f"{option} {item!r} is not NAME=VALUE", "write it as e.g. model_args.width=16,32")
-            values = parse(name, value) if option == "--vary" or "," not in value or "[" in value else (value,)
-            if isinstance(values, tuple) and len(values) == 1:
-                constant[name] = values[0]
-            else:
-                space[name] = values
-    return {name: values for name, values in space.items() if name not in constant}, constant
+    def named(option: str, item: str) -> tuple[str, str]:
+        name, _, value = item.partition("=")
+        if not name or not value:
+            raise TBNError(f"{option} {item!r} is not NAME=VALUE", "write it as e.g. model_args.width=16,32")
+        return name, value
 
-
-def _sweep(**options: Any) -> Sweep:
-    from tbn.sweep import Sweep
-
-    return Sweep(**options)
-
-
-def _storage(storage: str, root: Path | None) -> str:
-    return storage or (f"sqlite:///{(root / 'sweeps.db').absolute()}" if root is not None else "")
-
-
-def _known(chosen: Sweep) -> Report:
-    from tbn.sweep import Report, status
-
-    trials = status(chosen.storage, chosen.name)
-    return Report(trials.attrs["sweep"], trials, 0.0)
+    return parted([named("--vary", item) for item in varied], [named("--set", item) for item in fixed])
 
 
 def text(report: Report) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tbn.cli.common import Json, Runs, emit, progress_bar
+from tbn.cli.common import Json, Runs, TaskName, emit, progress_bar
 from tbn.cli.options import arguments, pairs, whole
 from tbn.scores import METRICS
 
@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Option(help="Task; e.g. fashion_mnist, digits, earthcover, beijing.")] = "fashion_mnist",
+    task: TaskName = "fashion_mnist",
     model: Annotated[str, typer.Option(help="Model of the task's kind; e.g. mlp, vit, unet, forecaster_mlp.")] = "mlp",
     p: Annotated[str, typer.Option("--p", help="Tiling factor; 1 = binary weights, 0 = full precision.")] = "4",
     dense: Annotated[bool, typer.Option("--dense", help="Full precision: the same as --p 0.")] = False,

@@ -79,6 +79,8 @@ def measure(models: Sequence[str], factors: Sequence[int], batches: Sequence[int
             continue
         if deadline.passed():
             record["not_measured"].append(f"{name} batch {batch}: no time was left")
+            if batch == batches[0]:
+                record["not_measured"].append(f"{name}, peak memory: no time was left")
             continue
         say(f"{name} batch {batch}")
         rows, reasons = rows_of(found[name], batch, quick)

@@ -3,7 +3,7 @@
 1. One binary network is trained for a few epochs; then each of its layers in turn is tiled and trained on for a moment: how much the loss
    grows is the layer's sensitivity, measured once.
 2. For each width an integer programme finds the factors that cost the least and fit (``tbn.sweep.factors``).
-3. Short trainings decide between these and the same factor everywhere, in rounds; half of them stay after each round.
+3. Short trainings decide between these and the same factor everywhere, in rounds; a third of them stay after each round.
 4. The winner is trained in full, with as many seeds as asked for.
 
 Only step 4 sees the test set: steps 1 and 3 judge by samples held out of the training set.
@@ -58,7 +58,7 @@ def search(goal: Goal, root: Path | None = None, against_uniform: bool = False, 
         raise choosing.contradiction(tables, limits.most_bytes)
     short = goal.short_epochs or max(1, (base.epochs or 5) // 5)
     sensitivity = measure(goal, judged, _middle(tables, limits.most_bytes), short, say)
-    candidates = list(_candidates(goal, task, tables, sensitivity, say))
+    candidates = list(_candidates(goal, tables, sensitivity, say))
     if not candidates:
         raise limits.too_tight()
     ranked = _rounds(goal, judged, candidates, short, say)
@@ -102,12 +102,10 @@ def measure(goal: Goal, task: Task, found: Table, epochs: int, say: Say) -> dict
     return told
 
 
-def _candidates(
-    goal: Goal, task: Task, tables: Sequence[Table], sensitivity: Mapping[str, float], say: Say
-) -> Iterator[Candidate]:
+def _candidates(goal: Goal, tables: Sequence[Table], sensitivity: Mapping[str, float], say: Say) -> Iterator[Candidate]:
     """What the programme proposes for each width, and the uniform factor that fits it; what a board refuses is left out."""
     for found in tables:
-        room = goal.limits.room(goal, found, task, say)
+        room = goal.limits.room(goal, found, say)
         if room is None:
             continue
         seen: list[Mapping[str, int]] = []

@@ -163,14 +163,7 @@ class Sweep:
 
     def config(self, point: Point, seed: int) -> dict[str, Any]:
         """What ``RunConfig(**...)`` takes."""
-        found: dict[str, Any] = {"task": self.task, "model": self.model, "seed": seed}
-        for name, value in {**self.fixed, **point}.items():
-            head, _, rest = name.partition(".")
-            if rest:
-                found.setdefault(head, {})[rest] = value
-            else:
-                found[head] = value
-        return found
+        return {"task": self.task, "model": self.model, "seed": seed, **spaces.nested({**self.fixed, **point})}
 
     def folder(self, planned: Planned) -> str:
         """The name of a trial's run folder."""

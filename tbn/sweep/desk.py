@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -80,9 +80,10 @@ class Desk:
         """Every attempt of every trial, as the storage has them now."""
         return [attempt for trial in self._all() if (attempt := book.attempt(trial)) is not None]
 
-    def remaining(self) -> int:
-        """How many trials are not finished: waiting, running, or still to be asked for."""
-        return book.remaining(self.sweep, self._plan, self.attempts(), self._exhausted)
+    def remaining(self, attempts: Sequence[Attempt] | None = None) -> int:
+        """How many trials are not finished: waiting, running, or still to be asked for; of ``attempts`` where they have just been read."""
+        now = self.attempts() if attempts is None else attempts
+        return book.remaining(self.sweep, self._plan, now, self._exhausted)
 
     def claim(self, worker: str) -> Trial | None:
         """The next trial, now this worker's; None where none is waiting at the moment (``remaining`` says whether to come again)."""

@@ -13,7 +13,6 @@ from tbn.errors import TBNError
 if TYPE_CHECKING:
     from tbn.sweep.factors import Table
     from tbn.sweep.goal import Goal
-    from tbn.tasks import Task
 
 ANY_BYTES = 10**15
 SAMPLES = 64  # that the throw-away network sees
@@ -51,9 +50,7 @@ class Limits:
         """No network may take more."""
         return self.bytes or ANY_BYTES
 
-    def room(
-        self, goal: Goal, found: Table, task: Task, say: Callable[[str], None]
-    ) -> tuple[float, float | None] | None:
+    def room(self, goal: Goal, found: Table, say: Callable[[str], None]) -> tuple[float, float | None] | None:
         """(bytes, MACs) that this width may take; None where no factors make it fit."""
         limit, macs = float(self.most_bytes), None
         if self.board:

@@ -42,7 +42,7 @@ def held_out(task: Task) -> Task:
 
 
 def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Quick:
-    """Train on one thread, leave nothing but the weights in ``keep`` (.safetensors), if given.
+    """Train as ``tbn.train.fit`` does, on one thread; leave nothing but the weights in ``keep`` (.safetensors), if given.
 
     Raises:
         TBNError: as ``tbn.train.fit``.
@@ -50,6 +50,7 @@ def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Qu
     from safetensors.torch import save_file
 
     from tbn.loop import epoch, score
+    from tbn.schedule import Schedule, settle_norms
     from tbn.train import _fabric, _prepare
 
     assert config.epochs is not None
@@ -57,8 +58,12 @@ def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Qu
         fabric = _fabric(config)
         training, _ = _prepare(fabric, config, task)
         training.model, training.optimizer = fabric.setup(training.network, training.optimizer)
+        schedule = Schedule(config, (training.network, training.average))
         for number in range(1, config.epochs + 1):
+            schedule.enter(number)
             epoch(training, number, lambda fraction, message: None)
+        if config.norm_batches:
+            settle_norms(training.tested, training.train, config.norm_batches, config.batch_size or 1)
         found = score(training.tested, training.test, training.objective, fabric)
     if keep is not None:
         save_file({name: tensor.contiguous() for name, tensor in training.network.state_dict().items()}, keep)

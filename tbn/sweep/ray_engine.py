@@ -11,7 +11,7 @@ A worker or a machine that dies is reported to the desk, which has the trial tri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tbn.errors import TBNError
 from tbn.sweep import workers
 from tbn.sweep.artefacts import Store, write_files
+from tbn.sweep.local import Engine, Say
 from tbn.sweep.ray_cluster import Needs, connected, first_sentence, marked, ray_module
 from tbn.sweep.ray_task import Talk, carried_out
 from tbn.sweep.storage import BEAT_SECONDS
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tbn.sweep.desk import Desk
 
 TEND_SECONDS = 5.0  # between looks after trials that dead workers of other machines left
-Say = Callable[[str], None]
 
 
 def engine(
@@ -39,7 +39,7 @@ def engine(
     gpus: float | None = None,
     artefacts: str | None = None,
     **custom: float,
-) -> Callable[[Desk, Path, Say], None]:
+) -> Engine:
     """An engine for ``tbn.sweep.run``.
 
     Args:

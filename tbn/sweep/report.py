@@ -98,11 +98,6 @@ def sweeps(storage: str = "") -> list[str]:
     return [study.study_name for study in opened.get_all_studies() if "sweep" in study.user_attrs]
 
 
-def report(sweep: Sweep, attempts: Iterable[Attempt], seconds: float) -> Report:
-    """The report of a sweep from its attempts."""
-    return Report(sweep, frame(sweep, attempts), seconds)
-
-
 def frame(sweep: Sweep, attempts: Iterable[Attempt]) -> pd.DataFrame:
     """``status`` from attempts."""
     from tbn.sweep import ledger

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from tbn import runs
 from tbn.errors import TBNError
 from tbn.sweep import definition, local
+from tbn.sweep import workers as crew
 from tbn.sweep.definition import Sweep
-from tbn.sweep.report import Report, report
+from tbn.sweep.report import Report, frame
 from tbn.sweep.storage import normalised
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run(
     chosen = engine or (local.processes(workers) if workers else local.here)
     with speaker.watching(desk):
         chosen(desk, root, speaker.say)
-    found = report(desk.sweep, desk.attempts(), time.monotonic() - started)
+    found = Report(desk.sweep, frame(desk.sweep, desk.attempts()), time.monotonic() - started)
     if not (found.trials["state"] == "complete").any():
         first = found.trials[found.trials["state"] == "failed"].head(1)
         why = (
@@ -100,28 +100,18 @@ class _Speaker:
         if self.listener is None:
             yield
             return
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(SPEAK_SECONDS):
-                self._look(desk)
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
+        with crew.regularly(SPEAK_SECONDS, lambda: self._look(desk)):
             yield
-        finally:
-            over.set()
-            thread.join(5)
         self._look(desk)
 
     def _look(self, desk: Desk) -> None:
         from tbn.sweep import ledger
 
         try:
-            attempts, left = desk.attempts(), desk.remaining()
+            attempts = desk.attempts()
         except TBNError:
             return
+        left = desk.remaining(attempts)
         states = [ledger.speaker(found).state for found in ledger.by_trial(attempts).values()]
         done = sum(state in (ledger.COMPLETE, ledger.PRUNED, ledger.FAILED) for state in states)
         self.fraction = done / max(1, done + left)

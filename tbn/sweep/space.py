@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +151,40 @@ def parse(name: str, value: str) -> tuple[Any, ...] | Range:
     if not all(part.strip() for part in parts):
         raise TBNError(f"{name}={value!r} leaves a value out", f"write it as {name}=1,2,4")
     return tuple(_plain(part) for part in parts)
+
+
+def parted(
+    varied: Iterable[tuple[str, str]], constant: Iterable[tuple[str, str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Names with what is written behind them, as (space, fixed): one value does not vary, and what is constant replaces what would vary.
+
+    Raises:
+        TBNError: as ``parse``.
+    """
+    space: dict[str, Any] = {}
+    fixed: dict[str, Any] = {}
+    read = [(name, parse(name, value)) for name, value in varied]
+    read += [
+        (name, parse(name, value) if "," not in value or "[" in value else (value,)) for name, value in constant
+    ]  # a comma in one value is not a list of values
+    for name, values in read:
+        if isinstance(values, tuple) and len(values) == 1:
+            fixed[name] = values[0]
+        else:
+            space[name] = values
+    return {name: values for name, values in space.items() if name not in fixed}, fixed
+
+
+def nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names as ``RunConfig`` takes them: {"model_args.width": 8} is {"model_args": {"width": 8}}."""
+    found: dict[str, Any] = {}
+    for name, value in options.items():
+        head, _, rest = name.partition(".")
+        if rest:
+            found.setdefault(head, {})[rest] = value
+        else:
+            found[head] = value
+    return found
 
 
 def _plain(word: str) -> Any:

@@ -30,9 +30,9 @@ _OPENING = threading.Lock()
 atexit.register(lambda: close_storages())
 
 
-def default_storage() -> str:
+def default_storage(root: Path | None = None) -> str:
     """The SQLite file in the runs folder."""
-    return f"sqlite:///{(runs_root() / 'sweeps.db').absolute()}"
+    return f"sqlite:///{((root or runs_root()) / 'sweeps.db').absolute()}"
 
 
 def normalised(url: str) -> str:
@@ -134,12 +134,17 @@ def _connected(url: str) -> RDBStorage:
 
 
 def _unreachable(url: str, error: BaseException) -> TBNError:
-    told = error.__cause__ if error.__cause__ is not None else error
-    reason = str(getattr(told, "orig", None) or told).strip().splitlines()[0]
     fix = "choose a file that you can write to" if url.startswith("sqlite") else "start the server"
     return TBNError(
-        f"the storage {shown(url)} cannot be reached: {reason}", f"{fix}, or use another: --storage sqlite:///sweep.db"
+        f"the storage {shown(url)} cannot be reached: {_reason(error)}",
+        f"{fix}, or use another: --storage sqlite:///sweep.db",
     )
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what the database itself said."""
+    told = error.__cause__ if error.__cause__ is not None else error
+    return str(getattr(told, "orig", None) or told).strip().splitlines()[0]
 
 
 def _locks_at_once(storage: RDBStorage) -> None:
@@ -173,14 +178,12 @@ def patiently(
         try:
             return call()
         except (StorageInternalError, SQLAlchemyError) as error:
-            told = error.__cause__ if error.__cause__ is not None else error
-            reason = str(getattr(told, "orig", None) or told).strip().splitlines()[0]
             if time.monotonic() > end:
                 raise TBNError(
-                    f"the storage did not answer for {seconds:.0f} s: {reason}",
+                    f"the storage did not answer for {seconds:.0f} s: {_reason(error)}",
                     "bring it back and give the same command again: nothing is lost",
                 ) from error
             if say is not None and not spoken:
-                say(f"the storage does not answer ({reason}); trying again")
+                say(f"the storage does not answer ({_reason(error)}); trying again")
             spoken = True
             time.sleep(0.5)

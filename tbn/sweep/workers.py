@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,14 +64,14 @@ def clean(root: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def work(desk: Desk, root: Path, worker: str, once: bool = False) -> None:
-    """Take one trial after the other until all of the sweep's are finished, by whomever. ``once``: leave when none is waiting."""
+def work(desk: Desk, root: Path, worker: str) -> None:
+    """Take one trial after the other until all of the sweep's are finished, by whomever."""
     with alive(root, worker):
         while True:
             trial = desk.claim(worker)
             if trial is not None:
                 attend(desk, trial, root)
-            elif once or not desk.remaining():
+            elif not desk.remaining():
                 return
             else:
                 time.sleep(PAUSE_SECONDS)
@@ -79,7 +79,7 @@ def work(desk: Desk, root: Path, worker: str, once: bool = False) -> None:
 
 def attend(desk: Desk, trial: Trial, root: Path) -> None:
     """Carry out one trial with its heart beating, and tell the desk."""
-    with beating(desk, trial):
+    with regularly(BEAT_SECONDS, lambda: desk.beat([trial])):
         try:
             outcome = carry_out(trial, root, lambda epoch, score: desk.report(trial, epoch, score))
         except KeyboardInterrupt:
@@ -90,20 +90,21 @@ def attend(desk: Desk, trial: Trial, root: Path) -> None:
 
 
 @contextmanager
-def beating(desk: Desk, trial: Trial) -> Iterator[None]:
-    """Signs of life of a trial from a thread."""
+def regularly(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call something every so many seconds, from a thread, while the block runs."""
     over = threading.Event()
 
-    def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
-            desk.beat([trial])
+    def repeat() -> None:
+        while not over.wait(seconds):
+            call()
 
-    thread = threading.Thread(target=beat, daemon=True)
+    thread = threading.Thread(target=repeat, daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
+        thread.join(5)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,8 @@ def npz_images(root: Path | None, data: str, file: str | Path | None = None) -> 
     """
     path = find(file, data_root(root), data, "npz_images", ".npz")
     found = read(path)
-    (x, y), (x_test, y_test) = (found["train"], found["test"])
-    inputs, tests = (pixels(part, path) for part in (x, x_test))
-    _same(inputs, tests, path)
-    labels = labels_of(y, y_test, found["names"], path)
-    _counts(inputs, labels.train, path)
-    _counts(tests, labels.test, path)
+    inputs, tests = _both(found, pixels, path)
+    labels = _labels(found, path)
     scale, offset = normalisation(inputs)
     told = f"{len(labels.train):,} training and {len(labels.test):,} test images of {' x '.join(map(str, inputs.shape[1:]))} from {name_of(path)}"
     return _task("npz_images", "images", told + found["split"], labels, inputs, tests, scale, offset, path)
@@ -59,12 +55,8 @@ def npz_points(root: Path | None, data: str, file: str | Path | None = None) -> 
     """
     path = find(file, data_root(root), data, "npz_points", ".npz")
     found = read(path)
-    (x, y), (x_test, y_test) = (found["train"], found["test"])
-    inputs, tests = (_clouds(part, path) for part in (x, x_test))
-    _same(inputs, tests, path)
-    labels = labels_of(y, y_test, found["names"], path)
-    _counts(inputs, labels.train, path)
-    _counts(tests, labels.test, path)
+    inputs, tests = _both(found, _clouds, path)
+    labels = _labels(found, path)
     told = f"{len(labels.train):,} training and {len(labels.test):,} test clouds of {inputs.shape[2]:,} points from {name_of(path)}"
     return _task("npz_points", "points", told + found["split"], labels, inputs, tests, 1.0, 0.0, path)
 
@@ -76,10 +68,10 @@ def npz_masks(root: Path | None, data: str, file: str | Path | None = None) -> T
     """
     path = find(file, data_root(root), data, "npz_masks", ".npz")
     found = read(path)
-    (x, y), (x_test, y_test) = (found["train"], found["test"])
-    inputs, tests = (pixels(part, path) for part in (x, x_test))
-    _same(inputs, tests, path)
-    masks, test_masks = (_mask(part, images, path) for part, images in ((y, inputs), (y_test, tests)))
+    inputs, tests = _both(found, pixels, path)
+    masks, test_masks = (
+        _mask(found[part][1], images, path) for part, images in zip(PARTS, (inputs, tests), strict=True)
+    )
     largest = max((int(part[part != IGNORED].max(initial=0)) for part in (masks, test_masks)), default=0)
     classes = named(found["names"], largest + 1, path)
     labels = Labels(classes, masks, test_masks)
@@ -180,24 +172,29 @@ def _mask(masks: Array, images: Array, path: Path) -> NDArray[np.uint8]:
     return masks.astype(np.uint8)
 
 
+def spellings(word: str, part: str) -> tuple[str, ...]:
+    """What an array may be called: ``x_train`` or ``train_x``; without a part ``x``."""
+    return (f"{word}_{part}", f"{part}_{word}") if part else (word,)
+
+
 def _key(held: Sequence[str], known: Sequence[str], part: str) -> str | None:
-    names = [name for key in known for name in ((f"{key}_{part}", f"{part}_{key}") if part else (key,))]
-    return next((name for name in names if name in held), None)
+    return next((name for word in known for name in spellings(word, part) if name in held), None)
 
 
-def _same(train: Array, test: Array, path: Path) -> None:
+def _both(found: Mapping[str, Any], ready: Callable[[Array, Path], Array], path: Path) -> tuple[Array, Array]:
+    """Training and test inputs made ready, all of one size."""
+    train, test = (ready(found[part][0], path) for part in PARTS)
     if train.shape[1:] != test.shape[1:]:
         raise TBNError(
             f"training samples of {path.name} are {train.shape[1:]}, test samples {test.shape[1:]}",
             "make them of one size",
         )
+    return train, test
 
 
-def _counts(inputs: Array, labels: Array, path: Path) -> None:
-    if labels.ndim != 1 or len(labels) != len(inputs):
-        raise TBNError(
-            f"{path.name} has {len(inputs)} samples and targets {labels.shape}", "give one class to each sample"
-        )
+def _labels(found: Mapping[str, Any], path: Path) -> Labels:
+    """A class to each sample: ``read`` has seen that there are as many."""
+    return labels_of(found["train"][1], found["test"][1], found["names"], path)
 
 
 def _task(

@@ -30,7 +30,7 @@ def task_of(path: Path, label: str | None = None) -> tuple[str, dict[str, Any]]:
 
 def npz_task(path: Path) -> str:
     """Which task reads an .npz, by the shapes of its arrays; they are read from the headers, so that nothing large is unpacked."""
-    from tbn.tasks.arrays import INPUTS, LAYOUT, PARTS, TARGETS
+    from tbn.tasks.arrays import INPUTS, LAYOUT, PARTS, TARGETS, spellings
 
     try:
         with zipfile.ZipFile(path) as archive:
@@ -45,7 +45,7 @@ def npz_task(path: Path) -> str:
         fix = f"{MOST_UNPACKED >> 30} GB are possible: thin it out"
         raise TBNError(f"{path.name} unpacks to {unpacked / 2**30:.1f} GB", fix)
     shapes = {name: shape for name, (shape, _) in headers.items()}
-    known = {key: [shapes[name] for word in words for name in _spellings(word, PARTS) if name in shapes]
+    known = {key: [shapes[name] for word in words for part in ("", *PARTS) for name in spellings(word, part) if name in shapes]
              for key, words in (("inputs", INPUTS), ("targets", TARGETS))}  # fmt: skip
     if not known["inputs"] or not known["targets"]:
         raise TBNError(f"{path.name} holds {', '.join(list(shapes)[:8]) or 'nothing'}: no inputs with targets", LAYOUT)
@@ -69,10 +69,6 @@ def _header(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[tuple[int
         read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
         shape, _, kind = read(file)
     return shape, prod(shape) * kind.itemsize
-
-
-def _spellings(word: str, parts: tuple[str, ...]) -> list[str]:
-    return [word, *(name for part in parts for name in (f"{word}_{part}", f"{part}_{word}"))]
 
 
 def csv_task(path: Path, label: str | None) -> tuple[str, dict[str, Any]]:

@@ -43,14 +43,14 @@ def entries() -> dict[str, RunConfig]:
 
 def available(wanted: dict[str, RunConfig], say: Callable[[str], None] = print) -> dict[str, RunConfig]:
     """The entries whose data is on this machine; ``say`` hears of each set that is not."""
-    missing: dict[str, str] = {}
-    for task in sorted({config.task for config in wanted.values() if config.data == "full"}):
+    full = {config.task: config for config in wanted.values() if config.data == "full"}
+    missing = set()
+    for task in sorted(full):
         try:
-            next(config for config in wanted.values() if config.task == task and config.data == "full").load_task()
+            full[task].load_task()
         except TBNError as error:
-            missing[task] = f"left out: {error.message}; {error.fix}"
-    for task, words in missing.items():
-        say(f"{task}: {words}")
+            missing.add(task)
+            say(f"{task}: left out: {error.message}; {error.fix}")
     return {name: config for name, config in wanted.items() if not (config.data == "full" and config.task in missing)}
 
 

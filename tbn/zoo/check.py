@@ -18,7 +18,7 @@ from tbn.errors import TBNError
 from tbn.scores import METRICS
 from tbn.zoo import results
 
-LEAST = 0.005  # of the score: what is always allowed, as three seeds may agree by chance
+LEAST = 0.005  # of the score: what is always allowed, as two or three seeds may agree by chance
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the zoo trains: every model family on data that comes with the package, and a front on a full set.
 
 A family is one model on one task in several versions: full precision, p = 1, 2, 4, ... with one configuration, and further ones that change a field
-or two of it. ``narrow4`` is the honest rival of p = 4: the same model at p = 1, made so narrow that its weights take the bytes of p = 4 or just less.
+or two of it. ``narrow4`` is the honest rival of p = 4: the same model at p = 1, so narrow that its weights take no more bytes than those of p = 4.
 ``min_layer_size`` is set so that the layers that make up most of a network are tiled. Test windows of a forecast begin every 25 steps, which is
 prime to the steps of a day: all hours are tested. Needs no torch.
 """

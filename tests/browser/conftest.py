@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tbn import jobs
-from tests.browser.server import CHROMIUM, NOT_NEW_HERE, ROOT, Server, chromium
+from tests.browser.server import CHROMIUM, NOT_NEW_HERE, PATIENCE_MS, ROOT, Server, chromium
 
-expect.set_options(timeout=30_000)  # ms: a busy machine is no failure
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture

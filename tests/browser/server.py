@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pages.parts.contents import FIRST, PAGES
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_MS = 30_000  # a busy machine is no failure
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SWITCHES = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",

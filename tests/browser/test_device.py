@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tbn import runs
 from tbn.boards import emulator
 from tbn.boards.building import place_of
+from tests.browser.server import PATIENCE_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.board]
 Visit = Callable[..., Page]
@@ -22,7 +23,7 @@ def patience() -> Iterator[None]:
     """The first answer of the float model loads torch, and the console is looked at every second only."""
     expect.set_options(timeout=60_000)
     yield
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +75,9 @@ def test_draw_with_the_mouse(page: Page) -> None:
     expect(page.get_by_text("The float model", exact=True)).to_be_visible(timeout=120_000)
     expect(page.get_by_text("Instructions", exact=True)).to_be_visible()
     expect(page.get_by_text(re.compile("INFER 2: 64 bytes of input"))).to_be_visible()
-    page.get_by_role(
-        "link", name=re.compile("Flash this or another run")
-    ).click()  # the drawing is there when one comes back
-    page.go_back()
+    page.get_by_role("link", name=re.compile("Flash this or another run")).click()
+    expect(page.get_by_role("heading", name="Firmware", exact=True)).to_be_visible()
+    page.go_back()  # the drawing is there when one comes back
     expect(canvas_of(page)).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_text("Clear.")).to_be_visible()

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,11 @@ def test_who_is_refused(configured: str, served: str, host: str, network: bool, 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_the_guard_answers_for_the_app(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def ask(host: str) -> list[Any]:
+    def ask(host: str) -> list[Any]:
+        with ThreadPoolExecutor(1) as apart:  # Playwright's loop may run in this thread
+            return apart.submit(asyncio.run, answer_to(host)).result()
+
+    async def answer_to(host: str) -> list[Any]:
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -171,10 +176,10 @@ def test_the_guard_answers_for_the_app(kind: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("TBN_ALLOW_NETWORK", raising=False)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(access.st, "get_option", lambda name: LOOPBACK)
-    assert asyncio.run(ask("localhost"))[0] == {
+    assert ask("localhost")[0] == {
         "type": "http.response.start", "status": 200, "headers": [(b"content-security-policy", b"frame-ancestors 'self'")],
     }  # fmt: skip
-    refused = asyncio.run(ask("evil.example"))[0]
+    refused = ask("evil.example")[0]
     assert refused.get("status") == 403 if kind == "http" else refused["type"] == "websocket.close"
 
 

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from kernels.orders import ORDERS
-from pages.parts import train_more
+from pages.parts import contents, train_more
 from pages.parts.words import train_command
 from tbn import jobs, models
 from tbn.estimators import ESTIMATORS
@@ -490,6 +490,17 @@ def test_a_prediction_is_asked_for(trained: Path, open_page: Open, monkeypatch: 
     assert asked == [["fit", "fit", run, "--json", "--precision", "integer"]]
 
 
+def test_a_refused_prediction_is_a_sentence_with_its_fix(
+    trained: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.parts.firmware_panel.exported", lambda *_: None)
+    (trained / "fashion_mnist-mlp-4-s0" / "firmware").write_text("a file in the way")
+    app = open_page("pages/explore/memory.py", run="fashion_mnist-mlp-4-s0")
+    app.button(key="predict").click().run()
+    assert "**What to do:**" in app.error[0].value and "firmware" in app.error[0].value
+    assert not app.run().error  # said once
+
+
 def test_the_precision_is_part_of_the_command(trained: Path, open_page: Open) -> None:
     app = open_page("pages/deploy/firmware.py", run="fashion_mnist-mlp-4-s0", precision="float32")
     command = "tbn flash fashion_mnist-mlp-4-s0 --board nucleo_f411re --port emulator --precision float32"
@@ -501,7 +512,7 @@ def test_a_missing_package_is_a_sentence(trained: Path, open_page: Open, monkeyp
     assert "is not installed" in open_page("pages/deploy/firmware.py").error[0].value
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", contents.PAGES)
 def test_a_page_is_drawn_in_a_second(page: str, trained: Path, open_page: Open) -> None:
     app, seconds = open_page(page), []
     for _ in range(4):

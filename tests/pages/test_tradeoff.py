@@ -146,15 +146,7 @@ def test_nonsense_in_the_address_is_left_out(trained: Path, open_page: Open) -> 
     assert not app.error and len(drawn(app)) == 4
 
 
-@pytest.mark.parametrize(
-    ("part", "told"),
-    [
-        ("Layers", "Biases, norms"),
-        ("Answers", "keeps no"),
-        ("Take away", "nothing to take away"),
-        ("Setup", "a processor"),
-    ],
-)
+@pytest.mark.parametrize(("part", "told"), PARTS)
 def test_parts_of_the_panel_by_address(part: str, told: str, trained: Path, open_page: Open) -> None:
     app = open_page(run=RUN, part=part)
     assert told in words(app) and not app.error

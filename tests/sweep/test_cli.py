@@ -109,5 +109,6 @@ def test_a_budget_on_a_board(capsys, runs_folder):
     narrow = ("fit", "--task", "digits", "--model", "cnn", "--width", "width=2", "--set", "epochs=1", "--budget", "1kB")
     code, out, _ = tbn(capsys, *narrow, "--board", "microbit", "--json")
     told = json.loads(out)
+    assert code == 0 and told["best"]["bytes"] <= 1000
     code, out, _ = tbn(capsys, "fit", told["best"]["runs"][0], "--board", "microbit", "--json")
     assert code == 0 and json.loads(out)["boards"][0]["fits"]

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from tbn import tasks
 from tbn.errors import TBNError
-from tbn.sweep import Range, Sweep
+from tbn.objectives import score_baselines
+from tbn.scores import HEADLINE
+from tbn.sweep import Range, Sweep, objectives
 from tbn.sweep.definition import check_points
 
 
@@ -42,6 +45,14 @@ def test_what_makes_no_sense_is_told(changes, words):
 def test_points_that_cannot_be_trained_are_told(changes, words):
     with pytest.raises(TBNError, match=words):
         check_points(sweep(**changes))
+
+
+@pytest.mark.parametrize("kind", HEADLINE)
+def test_the_metrics_of_a_kind_are_those_that_its_tasks_measure(kind):
+    name = next(name for name in tasks.names() if tasks.kind_of(name) == kind)
+    measured = score_baselines(tasks.create(name, data="embedded", limit=20))
+    assert {objectives.OF_KIND[kind]} == {tuple(found) for found in measured.values()}
+    assert objectives.metric("score", kind) == objectives.OF_KIND[kind][0]
 
 
 def test_a_device_that_only_the_workers_have_is_no_mistake():
