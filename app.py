@@ -5,12 +5,13 @@ import logging
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.parts import access, figures, hide, live, tour, words
+from pages.parts import access, figures, garbage, hide, live, tour, words
 from pages.parts.contents import FIRST, ICON, PAGES, SECTIONS
 
 if __name__ == "__main__":  # a visitor's run of this script
     st.set_page_config(page_title="TBN Explorer", page_icon=ICON, layout="wide")
     access.check()
+    garbage.set_aside()
     sections = {
         section: [st.Page(path, title=t, icon=i, help=h, default=path == FIRST) for path, (t, i, h) in pages.items()]
         for section, pages in SECTIONS.items()

@@ -29,10 +29,9 @@ def test_understand_a_tile(server: Any, visit: Visit) -> None:
     page.keyboard.press("ArrowRight")
     expect(page.get_by_text("p = 6 blocks of q = 8")).to_be_visible()  # 8 x 6 weights: 4, 6, 8
     expect(page).to_have_url(re.compile(r"[?&]p=6"))
-    for _ in range(2):
+    for count in (10, 20):
         page.get_by_role("button", name="Ten steps").click()
-        settle(page)
-    expect(page).to_have_url(re.compile(r"steps=20"))
+        expect(page).to_have_url(re.compile(f"steps={count}"))
     expect(page.get_by_label("Steps", exact=True)).to_have_value("20")
     expect(page.get_by_text("Stored: 8 bits of tile and 192 of alphas instead of 1536 bits")).to_be_visible()
     page.get_by_role("link", name="How a gradient passes a sign").click()
