@@ -12,8 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from tbn.cells import MIDDLE, MINUS, PLUS
 from tbn.charts import COLOURS, MARGIN, NEUTRAL, label_of, with_alt
-from tbn.learn_charts import MINUS, PLUS, SIGNS
 from tbn.palette import rgb
 from tbn.sample_pictures import bitmap
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POINTED = 65_536  # cells, beyond which a picture is drawn as an image, without words for the pointer
 TALLEST = 460  # pixels
 CELL = 14  # pixels at most
-MIDDLE = str(SIGNS[1][1])  # the colour of 0
+SIGNS = [[0.0, MINUS], [0.5, MIDDLE], [1.0, PLUS]]
 
 
 def tile_picture(view: PackedView) -> go.Figure:

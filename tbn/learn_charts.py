@@ -1,6 +1,5 @@
-"""Pictures of the method on small weights (``tbn.toy``): values in, plotly figure out, as in ``tbn.charts``.
-
-On these pages colour is sign: blue above zero, amber below, and the stronger the larger. Lines part the blocks.
+"""Pictures of the method on small weights (``tbn.toy``): values in; out come curves as plotly figures, as in ``tbn.charts``, and small matrices
+as pictures of ``tbn.cells``, where colour is sign and lines part the blocks.
 """
 
 from __future__ import annotations
@@ -11,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
+from tbn.cells import Matrix, Picture, drawn
 from tbn.charts import COLOURS, MARGIN, NEUTRAL, faded, legend, with_alt
 
 if TYPE_CHECKING:
     from tbn.toy import Curves, Floats, Toy
-
-PLUS, MINUS = "#2B87D1", "#C98B00"
-SIGNS = [[0.0, MINUS], [0.5, "#ECEEF1"], [1.0, PLUS]]
-WRITTEN = 96  # cells, beyond which numbers would not fit into them
-CELL = 34  # pixels
 
 
 def _panels(heights: Sequence[float], gap: float, titles: Sequence[str], **axis: Any) -> dict[str, Any]:
@@ -50,107 +45,69 @@ def _on(panel: int) -> dict[str, str]:
     return {"xaxis": f"x{end}", "yaxis": f"y{end}"}
 
 
-def _cells(values: Floats, limit: float, hover: list[list[str]], digits: int = 2, panel: int = 1) -> go.Heatmap:
-    """A matrix as coloured cells, with its numbers where there is room."""
-    text = f"%{{z:.{digits}f}}" if values.size <= WRITTEN else None
-    return go.Heatmap(
-        z=values, zmin=-limit, zmax=limit, colorscale=SIGNS, showscale=False, xgap=1, ygap=1, texttemplate=text,
-        customdata=hover, hovertemplate="%{customdata}<extra></extra>", **_on(panel),
-    )  # fmt: skip
+def _places(toy: Toy) -> np.ndarray[Any, Any]:
+    """(rows, columns, 2) block and place in the tile of each weight of the layer."""
+    rows, columns = toy.weight.shape
+    return np.stack(np.divmod(np.arange(rows * columns), toy.weight.size // toy.p), axis=-1).reshape(rows, columns, 2)
 
 
-def _borders(rows: int, columns: int, q: int) -> go.Scatter:
-    """Lines between neighbours of different blocks, of weights that are cut row by row."""
-    block = (np.arange(rows * columns) // q).reshape(rows, columns)
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    for row, column in zip(*np.nonzero(block[:, 1:] != block[:, :-1]), strict=True):
-        xs += [column + 0.5, column + 0.5, None]
-        ys += [row - 0.5, row + 0.5, None]
-    for row, column in zip(*np.nonzero(block[1:] != block[:-1]), strict=True):
-        xs += [column - 0.5, column + 0.5, None]
-        ys += [row + 0.5, row + 0.5, None]
-    return go.Scatter(x=xs, y=ys, mode="lines", line={"color": NEUTRAL, "width": 3}, hoverinfo="skip", showlegend=False)
-
-
-def _rings(mask: np.ndarray[Any, Any], name: str, panel: int) -> go.Scatter:
-    """A ring on each cell that is True."""
-    rows, columns = np.nonzero(np.atleast_2d(mask))
-    ring = {"symbol": "circle-open", "size": 22, "color": COLOURS["binary"], "line": {"width": 2}}
-    own = {"name": name, "showlegend": False, "hoverinfo": "skip"} | _on(panel)
-    return go.Scatter(x=columns, y=rows, mode="markers", marker=ring, **own)
-
-
-def _matrix(traces: list[Any], rows: int, text: str) -> go.Figure:
-    """Cells on a ground without axes."""
-    layout = {
-        "xaxis": {"visible": False, "constrain": "domain"}, "yaxis": {"visible": False, "autorange": "reversed"},
-        "height": max(110, CELL * rows + 30), "margin": MARGIN | {"t": 10}, "plot_bgcolor": "rgba(0,0,0,0)",
-    }  # fmt: skip
-    return with_alt(go.Figure(traces, layout), text)
-
-
-def latent_figure(toy: Toy) -> go.Figure:
+def latent_figure(toy: Toy) -> Picture:
     """W as it lies in the layer, the p blocks parted by lines."""
     rows, columns = toy.weight.shape
-    q = toy.weight.size // toy.p
-    hover = [
+    places, q = _places(toy), toy.weight.size // toy.p
+    told = [
         [
-            f"<b>W[{r}, {c}] = {toy.weight[r, c]:+.3f}</b><br>block {(r * columns + c) // q}, place {(r * columns + c) % q} of {q}"
+            f"W[{r}, {c}] = {toy.weight[r, c]:+.3f}: block {places[r, c, 0]}, place {places[r, c, 1]} of {q}"
             for c in range(columns)
         ]
         for r in range(rows)
     ]
-    traces = [_cells(toy.weight, 2.0, hover), _borders(rows, columns, q)]
-    return _matrix(traces, rows, f"{rows} x {columns} latent weights, cut row by row into {toy.p} blocks of {q}.")
+    weights = Matrix(toy.weight, 2.0, "x", places, told, parted=True)
+    return drawn([weights], f"{rows} x {columns} latent weights, cut row by row into {toy.p} blocks of {q}.")
 
 
-def fold_figure(toy: Toy) -> go.Figure:
+def fold_figure(toy: Toy) -> Picture:
     """The blocks one below the other, their sum, and its sign: the tile. Rings: weights of the other sign than the tile; bits that just flipped."""
     p, q = toy.blocks.shape
+    blocks = np.stack(np.divmod(np.arange(p * q), q), axis=-1).reshape(p, q, 2)
+    of_all = blocks[:1] * [0, 1] - [1, 0]  # block -1
     verdict = np.where(toy.disagrees, "against the tile's sign", "as the tile's sign")
-    hover = [[f"<b>X[{i}, {j}] = {toy.blocks[i, j]:+.3f}</b><br>{verdict[i, j]}" for j in range(q)] for i in range(p)]
-    added = [
-        "<b>s[{}] = {:+.3f}</b><br>= {}".format(j, toy.sums[j], " ".join(f"{x:+.2f}" for x in toy.blocks[:, j]))
-        for j in range(q)
-    ]
+    told = [[f"X[{i}, {j}] = {toy.blocks[i, j]:+.3f}: {verdict[i, j]}" for j in range(q)] for i in range(p)]
+    added = [f"s[{j}] = {toy.sums[j]:+.3f} = {' '.join(f'{x:+.2f}' for x in toy.blocks[:, j])}" for j in range(q)]
     signs = [
-        f"<b>t[{j}] = {toy.tile[j]:+.0f}</b><br>= sign({toy.sums[j]:+.3f})"
-        + "<br>flipped by the last step" * bool(toy.flipped[j])
+        f"t[{j}] = {toy.tile[j]:+.0f} = sign({toy.sums[j]:+.3f})" + ", flipped by the last step" * bool(toy.flipped[j])
         for j in range(q)
     ]
-    traces = [
-        _cells(toy.blocks, 2.0, hover), _rings(toy.disagrees, "disagrees", 1), _cells(toy.sums[None], 2.0 * p**0.5, [added], panel=2),
-        _cells(toy.tile[None], 1.0, [signs], 0, panel=3), _rings(toy.flipped[None], "flipped", 3),
-    ]  # fmt: skip
-    titles = (f"the {p} blocks X" if p > 1 else "one block X", "their sum", "its sign: the tile")
-    layout = _panels([p, 1, 1], 0.5 / (p + 4), titles, visible=False)
-    for number in ("", "2", "3"):
-        layout[f"yaxis{number}"]["autorange"] = "reversed"
-    layout |= {"height": CELL * (p + 2) + 110, "margin": MARGIN | {"t": 28}, "plot_bgcolor": "rgba(0,0,0,0)"}
     text = (
         f"{p} blocks of {q} latent weights, their sum and its sign. {toy.disagrees.mean():.0%} of the weights have another sign than the tile; "
         f"the last step flipped {toy.flipped.sum()} of {q} bits."
     )
-    return with_alt(go.Figure(traces, layout), text)
+    return drawn(
+        [
+            Matrix(
+                toy.blocks, 2.0, "x", blocks, told, f"the {p} blocks X" if p > 1 else "one block X", rings=toy.disagrees
+            ),
+            Matrix(toy.sums[None], 2.0 * p**0.5, "s", of_all, [added], "their sum"),
+            Matrix(toy.tile[None], 1.0, "t", of_all, [signs], "its sign: the tile", digits=0, rings=toy.flipped[None]),
+        ],
+        text,
+    )
 
 
-def tiled_figure(toy: Toy) -> go.Figure:
+def tiled_figure(toy: Toy) -> Picture:
     """The weight that the layer multiplies with: alpha_i times the tile in block i."""
     rows, columns = toy.tiled.shape
-    q = toy.tiled.size // toy.p
-    alphas = np.broadcast_to(toy.alphas, (toy.p,))
-    hover = [
-        [
-            f"<b>{toy.tiled[r, c]:+.3f} = alpha[{(r * columns + c) // q}] t[{(r * columns + c) % q}]</b><br>"
-            f"{alphas[(r * columns + c) // q]:.3f} x {toy.tile[(r * columns + c) % q]:+.0f}; the target is {toy.target[r, c]:+.2f}"
-            for c in range(columns)
-        ]
-        for r in range(rows)
-    ]
-    return _matrix(
-        [_cells(toy.tiled, 2.0, hover), _borders(rows, columns, q)],
-        rows,
+    places, alphas = _places(toy), np.broadcast_to(toy.alphas, (toy.p,))
+
+    def words(row: int, column: int) -> str:
+        i, j = places[row, column]
+        product = f"{toy.tiled[row, column]:+.3f} = alpha[{i}] t[{j}] = {alphas[i]:.3f} x {toy.tile[j]:+.0f}"
+        return f"{product}; the target is {toy.target[row, column]:+.2f}"
+
+    told = [[words(row, column) for column in range(columns)] for row in range(rows)]
+    weights = Matrix(toy.tiled, 2.0, "w", places, told, parted=True)
+    return drawn(
+        [weights],
         f"The tile {toy.p} times in {rows} x {columns} weights; {toy.distinct_rows} rows have signs of their own.",
     )
 

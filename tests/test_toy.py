@@ -1,5 +1,7 @@
 """The toy follows METHOD's equations, repeats, and learns; its figures say in words what they show."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,17 +90,44 @@ def test_a_latent_weight_moves_until_its_bit_flips():
     assert "does not flip" in alt_text(learn_charts.inertia_figure(*still))
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def svg(picture):
+    """The picture's elements; an error where it is no XML."""
+    assert picture._repr_html_() == picture.svg
+    return ElementTree.fromstring(picture.svg)
+
+
+def test_numbers_are_written_where_there_is_room():
+    for rows, columns, p, written in ((4, 6, 3, True), (8, 6, 1, False)):
+        fold = learn_charts.fold_figure(toy.play(rows, columns, p)[-1])
+        words = [text.text for text in svg(fold).findall(f".//{SVG}text")]
+        assert len(words) - 3 == (rows * columns + 2 * rows * columns // p) * written
+
+
 @pytest.mark.parametrize(("rows", "columns", "p"), [(8, 6, 4), (5, 6, 4 // 2), (3, 4, 6), (1, 1, 1)])
 def test_figures(rows, columns, p):
     states = toy.play(rows, columns, p, steps=3)
     state, q = states[-1], rows * columns // p
-    latent = learn_charts.latent_figure(state)
-    lines = sum(x is None for x in latent.data[1].x)
+    latent, fold, tiled = (
+        getattr(learn_charts, name)(state) for name in ("latent_figure", "fold_figure", "tiled_figure")
+    )
     block = (np.arange(rows * columns) // q).reshape(rows, columns)
-    assert lines == (np.diff(block, axis=0) != 0).sum() + (np.diff(block, axis=1) != 0).sum()
-    assert f"into {p} blocks of {q}" in alt_text(latent)
-    fold = learn_charts.fold_figure(state)
-    assert len(fold.data[1].x) == state.disagrees.sum() and len(fold.data[4].x) == state.flipped.sum()
-    assert np.array_equal(fold.data[3].z, state.tile[None])
-    assert f"{state.distinct_rows} rows have signs of their own" in alt_text(learn_charts.tiled_figure(state))
+    strokes = svg(latent).find(f".//{SVG}path").get("d").count("M")
+    assert strokes == (np.diff(block, axis=0) != 0).sum() + (np.diff(block, axis=1) != 0).sum()
+    assert f"into {p} blocks of {q}" in latent.alt
+    assert len(svg(fold).findall(f".//{SVG}circle")) == state.disagrees.sum() + state.flipped.sum()
+    assert f"{state.distinct_rows} rows have signs of their own" in tiled.alt
+    for picture, parts in ((latent, {"x": state.blocks}), (tiled, {"w": state.tiled.reshape(p, q)}),
+                           (fold, {"x": state.blocks, "s": state.sums[None], "t": state.tile[None]})):  # fmt: skip
+        cells = svg(picture).findall(f".//{SVG}rect")
+        found = {(cell.get("data-part"), int(cell.get("data-i")), int(cell.get("data-j"))): cell for cell in cells}
+        assert len(found) == len(cells) == sum(values.size for values in parts.values())
+        for (part, i, j), cell in found.items():
+            value = parts[part][max(i, 0), j]
+            words = f"{value:+.0f}" if part == "t" else f"{value:+.3f}"
+            assert words in cell.find(f"{SVG}title").text
+            red, blue = (int(cell.get("fill")[start : start + 2], 16) for start in (1, 5))
+            assert abs(value) < 0.3 or (red > blue) == (value < 0), "amber below zero, blue above"
     assert list(learn_charts.progress_figure(states).data[1].y) == [state.loss for state in states]

@@ -63,19 +63,19 @@ formula.draw({
 left, middle, right = st.columns([3, 4, 3], gap="large")
 with left:
     st.markdown(f"**1 · Latent weights W**, {rows} x {columns}, cut row by row into p = {p} blocks of q = {q}")
-    figures.draw(learn_charts.latent_figure(now), "latent", "tile-latent", bar=False)
+    figures.drawing(learn_charts.latent_figure(now), "latent", "tile-latent")
     st.caption(
         "Trained as usual, forgotten afterwards. Blue is above zero, amber below; point at a cell for its numbers."
     )
 with middle:
     st.markdown("**2 · Add the blocks X up, keep the sign**: the tile t")
-    figures.draw(learn_charts.fold_figure(now), "fold", "tile-fold", bar=False)
+    figures.drawing(learn_charts.fold_figure(now), "fold", "tile-fold")
     st.caption(
         f"Rings: {now.disagrees.mean():.0%} of the weights are of another sign than the tile; the last step flipped {now.flipped.sum()} of {q} bits."
     )
 with right:
     st.markdown("**3 · Lay the tile back**, each copy times its alpha: the weight Ŵ that the layer uses")
-    figures.draw(learn_charts.tiled_figure(now), "tiled", "tile-tiled", bar=False)
+    figures.drawing(learn_charts.tiled_figure(now), "tiled", "tile-tiled")
     count = 32 * len(now.alphas)
     st.caption(
         f"Stored: {q} bits of tile and {count} of alphas instead of {32 * rows * columns} bits. {now.distinct_rows} of {rows} rows have signs of "
@@ -97,7 +97,7 @@ words.copy_as(
 
 states = toy.play({rows}, {columns}, p={p}, per={PER[str(per)]!r}, seed={seed}, steps={steps}, lr={lr}{by_hand})
 print(states[-1].tile, states[-1].alphas, states[-1].loss)
-learn_charts.fold_figure(states[-1]).show()"""
+learn_charts.fold_figure(states[-1]).save("tile.svg")"""
 )
 if playing and int(steps) < toy.MOST_STEPS:
     st.session_state["page_ran"] = True

@@ -9,8 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.parts import picture, words
+from pages.parts import picture as pictures
+from pages.parts import words
 from tbn import charts
+from tbn.cells import Picture
 
 STYLE = Path(__file__).parent / "style.css"
 
@@ -24,8 +26,15 @@ def draw(figure: go.Figure, key: str, name: str | None = None, bar: bool = True,
     config |= options.pop("config", {})
     with st.container(key=f"figure_{'' if bar else 'plain_'}{key}", gap=None):
         found = st.plotly_chart(figure, alt=charts.alt_text(figure), config=config, key=key, **options)
-        picture.buttons(f"picture_{key}", file_name(name or key))
+        pictures.buttons(f"picture_{key}", file_name(name or key))
     return found
+
+
+def drawing(picture: Picture, key: str, name: str | None = None) -> None:
+    """A picture of ``tbn.cells``, and its PNG and SVG to download as ``name``."""
+    with st.container(key=f"figure_{key}", gap=None), st.container(key=key):
+        pictures.drawing(picture.svg, f"drawing_{key}")
+        pictures.buttons(f"picture_{key}", file_name(name or key))
 
 
 def style() -> None:

@@ -1,18 +1,6 @@
-const PICTURES = ["latent", "fold", "tiled"];
-const kept = { place: null };
-const chart = (name) => document.querySelector(`.st-key-${name} .js-plotly-plot`)
-  ?? document.querySelector(`.st-key-figure_plain_${name} .js-plotly-plot`);
 const signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
-
-// where the pointer is: which symbol (part), which copy i, which place j of the tile
-function placeOf(name, point, { p, q, columns }) {
-  if (name === "fold") {
-    const part = { 0: "x", 2: "s", 3: "t" }[point.curveNumber];
-    return part && { part, i: part === "x" ? point.y : null, j: point.x };
-  }
-  const k = point.y * columns + point.x;
-  return { part: name === "latent" ? "x" : "w", i: Math.floor(k / q), j: k % q };
-}
+const cells = (where = "") => document.querySelectorAll(`svg rect[data-part]${where}`);  // of the three pictures
+const kept = { place: null };  // where the pointer is: which symbol (part), which copy i (null: all), which place j of the tile
 
 function numbers({ part, i, j }, { p, q, columns, blocks, sums, tile, alphas }) {
   const on = (yes, text) => `<span class="${yes ? "on" : ""}">${text}</span>`;
@@ -25,24 +13,18 @@ function numbers({ part, i, j }, { p, q, columns, blocks, sums, tile, alphas }) 
   return `${first}<br>${second}`;
 }
 
-// frames around cells [axis number, row, column] of a chart, laid over it
-function frame(name, cells) {
-  const plot = chart(name), ground = plot?.querySelector(".svg-container"), layout = plot?._fullLayout;
-  ground?.querySelector(".tbn-frames")?.remove();
-  if (!ground || !layout || !cells.length) return;
-  const over = document.createElement("div");
-  over.className = "tbn-frames";
-  over.style.cssText = "position:absolute;inset:0;pointer-events:none;z-index:5";
-  for (const [axis, row, column] of cells) {
-    const x = layout["xaxis" + axis], y = layout["yaxis" + axis];
-    if (!x || !y) return;
-    const left = x._offset + x.l2p(column - 0.5), top = y._offset + y.l2p(row - 0.5);
-    const box = document.createElement("div");
-    box.style.cssText = `position:absolute;box-sizing:border-box;border:2px solid currentColor;left:${left}px;top:${top}px;`
-      + `width:${x.l2p(column + 0.5) - x.l2p(column - 0.5)}px;height:${y.l2p(row + 0.5) - y.l2p(row - 0.5)}px`;
-    over.append(box);
+// frames around all cells of one place of the tile
+function frame(j) {
+  for (const cell of cells('.framed')) {
+    cell.classList.remove("framed");
+    cell.removeAttribute("stroke");
+    cell.removeAttribute("stroke-width");
   }
-  ground.append(over);
+  for (const cell of j === undefined ? [] : cells(`[data-j="${j}"]`)) {
+    cell.classList.add("framed");
+    cell.setAttribute("stroke", "#10141A");  // as the numbers: cells are light in both themes
+    cell.setAttribute("stroke-width", 2.5);
+  }
 }
 
 export default function ({ data, parentElement }) {
@@ -51,30 +33,15 @@ export default function ({ data, parentElement }) {
     kept.place = place;
     const lit = place ? { w: ["w", "a", "t"] }[place.part] ?? [place.part] : [];
     for (const span of root.querySelectorAll(".symbols span")) span.classList.toggle("on", lit.includes(span.classList[0]));
-    if (!place) return PICTURES.forEach((name) => frame(name, []));
-    root.querySelector(".numbers").innerHTML = numbers(place, data);
-    const copies = [...Array(data.p).keys()];
-    const laid = copies.map((i) => i * data.q + place.j).map((k) => ["", Math.floor(k / data.columns), k % data.columns]);
-    frame("latent", laid);
-    frame("tiled", laid);
-    frame("fold", [...copies.map((i) => ["", i, place.j]), ["2", 0, place.j], ["3", 0, place.j]]);
+    if (place) root.querySelector(".numbers").innerHTML = numbers(place, data);
+    frame(place?.j);
   };
-  const listen = () => {
-    for (const name of PICTURES) {
-      const plot = chart(name);
-      if (!plot?.on || plot.tbnListens === root) continue;
-      plot.tbnListens = root;
-      plot.on("plotly_hover", (event) => {
-        if (plot.tbnListens === root && event.points?.length) {
-          const place = placeOf(name, event.points[0], root.data);
-          if (place) root.show(place);
-        }
-      });
-      if (kept.place) root.show(kept.place);
-    }
-  };
-  root.data = data;
-  root.show = show;
+  root.listening?.abort();
+  root.listening = new AbortController();
+  document.addEventListener("pointerover", ({ target }) => {
+    const { part, i, j } = target.closest?.("svg rect[data-part]")?.dataset ?? {};
+    if (part) show({ part, i: Number(i) < 0 ? null : Number(i), j: Number(j) });
+  }, { signal: root.listening.signal });
   root.onkeydown = (event) => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (!step) return;
@@ -83,8 +50,6 @@ export default function ({ data, parentElement }) {
     show({ part: "x", i: ((i ?? 0) + step[0] + data.p) % data.p, j: (j + step[1] + data.q) % data.q });
   };
   if (kept.place && (kept.place.j >= data.q || kept.place.i >= data.p)) kept.place = null;
-  listen();
-  if (kept.place) setTimeout(() => kept.place && show(kept.place), 150);  // once the pictures have their new numbers
-  const timer = setInterval(listen, 300);  // pictures may come later than the formula
-  return () => clearInterval(timer);
+  if (kept.place) setTimeout(() => kept.place && show(kept.place), 100);  // once the pictures have their new numbers
+  return () => root.listening.abort();
 }

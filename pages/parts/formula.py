@@ -1,7 +1,7 @@
 """The formula of a tiled weight in the visitor's browser: the numbers of the cell that the pointer is on, and frames where else they are.
 
-It listens to the three pictures of the page "The tile", whose keys are ``latent``, ``fold`` and ``tiled``, and to the arrow keys; the server is
-not asked. What the browser gets is beside this file: ``formula.html``, ``formula.css``, ``formula.js``.
+It listens to the cells of the three pictures of the page "The tile" (``tbn.cells``), and to the arrow keys; the server is not asked. What
+the browser gets is beside this file: ``formula.html``, ``formula.css``, ``formula.js``.
 """
 
 from collections.abc import Mapping

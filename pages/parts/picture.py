@@ -1,4 +1,4 @@
-"""The two buttons under every figure: its picture as PNG or SVG, made in the visitor's browser by the chart itself."""
+"""Drawings, and the two buttons under every figure: its picture as PNG or SVG, made in the visitor's browser."""
 
 from typing import Any
 
@@ -17,24 +17,67 @@ button {
 button:hover, button:focus-visible { opacity: 1; text-decoration: underline; }
 button:focus-visible { outline: 2px solid var(--st-primary-color); }
 """
-# The chart's own button for pictures does the work; here it is told the format first.
+# A chart's own button for pictures does the work, once it is told the format. A drawing gets the page's colours, and is kept as it is or painted.
 JS = """
+const SCALE = 2;
+
+function ofChart(chart, name, format) {
+  chart._context.toImageButtonOptions = { filename: name, format, scale: SCALE };
+  chart.querySelector('.modebar-btn[data-title^="Download plot"]')?.click();
+}
+
+function save(blob, file) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = file;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+async function ofDrawing(drawing, name, format) {
+  const copy = drawing.cloneNode(true), { width, height } = drawing.viewBox.baseVal;
+  copy.style.color = getComputedStyle(drawing).color;
+  copy.style.background = getComputedStyle(document.querySelector('[data-testid="stApp"]')).backgroundColor;
+  const blob = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  if (format === "svg") return save(blob, `${name}.svg`);
+  const image = new Image(), canvas = document.createElement("canvas");
+  image.src = URL.createObjectURL(blob);
+  await image.decode();
+  canvas.width = width * SCALE;
+  canvas.height = height * SCALE;
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(image.src);
+  canvas.toBlob((painted) => save(painted, `${name}.png`), "image/png");
+}
+
 export default function ({ data, parentElement }) {
   const around = parentElement.getRootNode().host?.closest('[class*="st-key-figure_"]');
   for (const button of parentElement.querySelectorAll("button")) {
     button.setAttribute("aria-label", `Download ${data.name} as ${button.textContent}`);
     button.onclick = () => {
-      const chart = around?.querySelector(".js-plotly-plot");
-      if (!chart) return;
-      chart._context.toImageButtonOptions = { filename: data.name, format: button.dataset.format, scale: 2 };
-      chart.querySelector('.modebar-btn[data-title^="Download plot"]')?.click();
+      const chart = around?.querySelector(".js-plotly-plot"), drawing = around?.querySelector('svg[role="img"]');
+      if (chart) ofChart(chart, data.name, button.dataset.format);
+      else if (drawing) ofDrawing(drawing, data.name, button.dataset.format);
     };
   }
 }
 """
+# ``st.html`` takes out what is SVG
+DRAW = """export default function ({ data, parentElement }) {
+  const ground = parentElement.querySelector(".drawing");
+  if (ground.innerHTML !== data) ground.innerHTML = data;
+}"""
+_drawing: Any = st.components.v2.component(
+    "tbn_drawing", html='<div class="drawing"></div>', js=DRAW, isolate_styles=False
+)
 _buttons: Any = st.components.v2.component("tbn_picture", html=HTML, css=CSS, js=JS)
 
 
 def buttons(key: str, name: str) -> None:
-    """PNG and SVG of the chart in the same container, whose key begins with ``figure_``; the files are called ``name``."""
+    """PNG and SVG of the chart or drawing in the same container, whose key begins with ``figure_``; the files are called ``name``."""
     _buttons(key=key, data={"name": name}, height="content")
+
+
+def drawing(svg: str, key: str) -> None:
+    """A picture of ``tbn.cells`` in the page itself, so that its cells can be pointed at."""
+    _drawing(key=key, data=svg, height="content")

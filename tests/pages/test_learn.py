@@ -1,17 +1,15 @@
 """The Learn pages: choices from the address, steps by button, errors as sentences, and no data needed."""
 
-import base64
 import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tbn import toy
+from tbn import learn_charts, toy
 from tbn.cli import main
 from tbn.scores import KINDS
 
@@ -30,8 +28,10 @@ def test_the_tile_by_address_and_by_steps(folder: Path, open_page: Open) -> None
     app = open_page("pages/learn/tile.py", rows="4", columns="6", p="3", steps="5", seed="2")
     assert not app.error and not app.exception
     state = toy.play(4, 6, 3, seed=2, steps=5)[-1]
-    drawn = figures(app)[1]["data"][3]["z"]  # plotly's JSON has arrays as base64
-    assert np.array_equal(np.frombuffer(base64.b64decode(drawn["bdata"]), drawn["dtype"]), state.tile)
+    drawings = [block.proto for block in app.get("bidi_component") if block.proto.component_name == "tbn_drawing"]
+    assert [json.loads(proto.json) for proto in drawings] == [
+        draw(state).svg for draw in (learn_charts.latent_figure, learn_charts.fold_figure, learn_charts.tiled_figure)
+    ]
     assert "toy.play(4, 6, p=3, per='tile', seed=2, steps=5, lr=0.1)" in app.code[0].value
     assert f"Stored: {24 // 3} bits of tile and 96 of alphas instead of 768 bits" in words(app)
     app.button(key="ten").click().run()

@@ -14,11 +14,15 @@ PAGE = "pages/learn/tile.py"
 Open = Callable[..., AppTest]
 
 
-def test_alphas_by_hand(folder: Path, open_page: Open) -> None:
+def test_alphas_by_hand(folder: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(PAGE, rows="4", columns="6", p="3", steps="2", alpha_size="0.5")
     state = toy.play(4, 6, 3, steps=2, alpha=0.5)[-1]
     assert "steps=2, lr=0.1, alpha=0.5)" in app.code[0].value
-    exec(app.code[0].value.replace(".show()", ""), {})  # what is copied runs
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    exec(app.code[0].value, {})  # what is copied runs
+    drawing = next(block for block in app.get("bidi_component") if block.proto.id.endswith("drawing_fold"))
+    assert (folder / "tile.svg").read_text() == json.loads(drawing.proto.json)
     told = next(caption.value for caption in app.caption if caption.value.startswith("By hand all alphas are 0.5."))
     assert ", ".join(f"{alpha:.2f}" for alpha in state.best_alphas) + " would be nearest to the target." in told
     app.select_slider(key="alpha_size").set_value("learned").run()
