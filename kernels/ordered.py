@@ -1,12 +1,15 @@
 """Layers whose blocks lie in another order than the paper's rows, done by the engines of those (``kernels.orders`` has the orders).
 
-Each order is turned into a layer of "rows" and something before or behind it, so that every engine (torch, the C kernel, Triton) takes every order:
+Each order is turned into a layer of "rows" and something before or behind it, so that torch and the C kernel take every order:
 
 - "interleaved": the same layer in the order "rows"; its outputs change places. A grouped convolution's cannot: it becomes a binary layer.
 - "inputs": the inputs that meet equal signs are scaled and added up, then comes a binary layer (p = 1) over the R sums.
 - "rolled": a binary layer (p = 1) whose alphas are a factor of each output.
 
 Where an alpha ends within a row, the signs have no factor in common: then the weight is written out in floats, for torch alone.
+
+On a GPU, Triton takes the layer behind "interleaved"; the binary layers behind "inputs" and "rolled" have one copy of each row, which its kernel
+does not take, so torch multiplies them. This ran in Triton's interpreter only and was never run on a GPU.
 """
 
 from __future__ import annotations

@@ -59,10 +59,12 @@ def train(folder: Path, bases: Sequence[str], settings: Sequence[str], say: Call
 
 
 def collect(folder: Path) -> dict[str, Any]:
-    """What the runs in ``folder`` came to: provenance, and a row a setting that has all its seeds."""
-    from tbn.provenance import provenance
+    """What the runs in ``folder`` came to: where and when they were trained, and a row a setting that has all its seeds.
 
-    rows, sources = [], {}
+    Raises:
+        TBNError: no setting has all its seeds.
+    """
+    rows, sources, origins = [], {}, list[Mapping[str, Any]]()
     for base in BASES:
         for setting in SETTINGS:
             places = [place(folder, base, setting, seed) for seed in SEEDS]
@@ -70,12 +72,27 @@ def collect(folder: Path) -> dict[str, Any]:
                 continue
             results = [read_json(one / "result.json") for one in places]
             sources[base] = results[0]["task"]["source"]
+            origins += [result["provenance"] for result in results]
             rows.append({
                 "network": base, "setting": setting, "p": config_of(base, setting, 0).p, "model_args": config_of(base, setting, 0).model_args,
                 "scores": [result["metrics"]["accuracy"] for result in results], "bytes": stored_bytes(config_of(base, setting, 0)),
                 "macs": results[0]["size"]["macs_computed"], "seconds": round(sum(result["seconds"] for result in results) / len(results), 1),
             })  # fmt: skip
-    return {**provenance(), "seeds": list(SEEDS), "data": sources, "rows": rows}
+    if not rows:
+        raise TBNError(f"no setting has all its seeds in {folder}", "train some: python -m tbn.ablation")
+    return {**merged(origins), "seeds": list(SEEDS), "data": sources, "rows": rows}
+
+
+def merged(origins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The provenance of several runs (``tbn.provenance``) as one: what differs is told sorted, with commas between; ``date`` is the day, or
+    ``2026-11-21 to 2026-11-23``."""
+    days = sorted({str(origin["date"])[:10] for origin in origins})
+    found: dict[str, Any] = {"date": days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"}
+    for name in dict.fromkeys(name for origin in origins for name in origin if name != "date"):
+        values = {origin.get(name) for origin in origins}
+        known = sorted(str(value) for value in values if value is not None)
+        found[name] = next(iter(values)) if len(values) == 1 else ", ".join(known)
+    return found
 
 
 def frame(file: Path | None = None) -> pd.DataFrame:
@@ -127,7 +144,7 @@ def _origin(results: Mapping[str, Any]) -> list[str]:
     """Machine, date and seeds, then the samples of each network, a line each."""
     seeds = ", ".join(map(str, results["seeds"]))
     first = f"Accuracy ± standard deviation, gain over tiled ± standard error; seeds {seeds}; "
-    first += f"{results['cpu']}, {results['machine']}; {results['date'][:10]}."
+    first += f"{results['cpu']}, {results['machine']}; {results['date'].partition('T')[0]}."
     return [first, *(f"{NAMES[base]}: {source}." for base, source in results["data"].items())]
 
 

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from tbn.axes import AXES
 from tbn.axes import bytes_text as bytes_text
 from tbn.errors import TBNError
+from tbn.labels import placed
 from tbn.palette import COLOURS as COLOURS
 from tbn.palette import MARGIN as MARGIN
 from tbn.palette import NEUTRAL as NEUTRAL
@@ -159,22 +160,25 @@ def tradeoff(
         len(points) <= CROWD
     )  # a crowd's labels would lie on each other
     labels = points["p"].map(label_of).where(named, "")
+    layout, spreads = axis.layout(points[x], log), points["score_std"].fillna(0) * metric.factor
+    draw_baselines(figure, points["score"] * metric.factor, baselines or {}, metric)
+    levels = [line.y0 for line in figure.layout.shapes]
+    texts = placed(points[x], points["score"] * metric.factor, spreads, labels, points["on_front"], layout, levels)
     for (model, method), group in points.sort_values("on_front", ascending=False, kind="stable").groupby(
         ["model", "method"]
     ):
-        texts, spread = labels[group.index], group["score_std"].fillna(0) * metric.factor
+        said, spread = texts.loc[group.index], spreads[group.index]
         figure.add_scatter(
-            x=group[x], y=group["score"] * metric.factor, name=f"{model}, {method}", mode="markers+text" if texts.any() else "markers",
-            text=texts if texts.any() else None, textposition="bottom right", cliponaxis=False,
+            x=group[x], y=group["score"] * metric.factor, name=f"{model}, {method}", mode="markers+text" if said["text"].any() else "markers",
+            text=said["text"] if said["text"].any() else None, textposition=list(said["side"]), cliponaxis=False,
             error_y={"type": "data", "array": spread, "thickness": 1.5, "width": 0} if spread.any() else None,
             marker={"size": 14 if count <= 200 else 10, "symbol": symbols[model], "color": COLOURS[str(method)],
                     "opacity": group["on_front"].map({True: 1.0, False: 0.4}).tolist()},
             customdata=[[row["run"], _hover(row, metric, x)] for row in group.to_dict("records")],
             hovertemplate="%{customdata[1]}<extra></extra>", unselected={"marker": {"opacity": 0.3}},
         )  # fmt: skip
-    draw_baselines(figure, points["score"] * metric.factor, baselines or {}, metric)
     draw_legend(figure, symbols, points["method"])
-    figure.update_xaxes(title=axis.title(log, where), **axis.layout(points[x], log))
+    figure.update_xaxes(title=axis.title(log, where), **layout)
     figure.update_yaxes(title=metric.axis + ("" if metric.higher_is_better else ", lower is better"))
     figure.update_layout(height=460, margin=MARGIN, clickmode="event+select", dragmode="zoom", legend=legend())
     best = [

@@ -80,9 +80,7 @@ class Predictions:
         """(n, classes): the softmax of the scores; of the kinds images and points only."""
         if self.kind not in SCORED:
             raise TBNError(f"a network for {self.kind} is kept without probabilities", "use answers")
-        shifted = np.exp(self.outputs.astype(np.float64) - self.outputs.max(1, keepdims=True))
-        shares: NDArray[np.float64] = shifted / shifted.sum(1, keepdims=True)
-        return shares
+        return softmax(self.outputs)
 
     @cached_property
     def per_sample(self) -> NDArray[np.float64]:
@@ -97,6 +95,13 @@ class Predictions:
         right = ((self.answers == self.targets) & counted).sum(rest)
         count = counted.sum(rest)
         return np.where(count, right / np.maximum(count, 1), 1.0)
+
+
+def softmax(scores: Array) -> NDArray[np.float64]:
+    """(..., classes) scores as probabilities, which add up to 1 over the classes."""
+    powers = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    return shares
 
 
 def predict(run: runs.Run | str | Path, count: int | None = None, engine: str = "packed") -> Predictions:

@@ -6,13 +6,12 @@ which columns are objectives and which way is better. Parallel coordinates: Inse
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 import plotly.graph_objects as go
 
 from tbn.charts import COLOURS, CROWD, MARGIN, NEUTRAL, faded, label_of, legend, method_of, with_alt
 from tbn.errors import TBNError
+from tbn.labels import placed
 from tbn.sweep_words import NAMES, described, differing, factors, hover_texts, objective_scale, objectives_of, scale_of
 
 MOST_LINES = 400
@@ -47,21 +46,24 @@ def front(points: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     named = points["on_front"] | ((len(points) <= CROWD) & (differing(points) == ["p"]))
     labels = pd.Series([label_of(p) for p in factors(points)], points.index).where(named, "")
-    sides = _sides(points[across.name], points["on_front"])
+    log = across.axis is not None and bool((points[across.name] > 0).all())
+    layout = across.axis.layout(points[across.name], log) if across.axis is not None else {}
+    spreads = points[f"{up.name}_std"].fillna(0) * up.factor
+    texts = placed(
+        points[across.name] * across.factor, points[up.name] * up.factor, spreads, labels, points["on_front"], layout
+    )
     ordered = points.sort_values(
         "on_front", ascending=False, kind="stable"
     )  # a legend looks like the first of its marks
     for method, group in ordered.groupby("method", sort=False):
         figure.add_scatter(
             x=group[across.name] * across.factor, y=group[up.name] * up.factor, name=str(method), mode="markers+text",
-            text=labels[group.index], cliponaxis=False, textposition=list(sides[group.index]),
+            text=texts["text"][group.index], cliponaxis=False, textposition=list(texts["side"][group.index]),
             error_y={"type": "data", "array": group[f"{up.name}_std"] * up.factor, "thickness": 1.5, "width": 0},
             marker={"size": 13, "color": COLOURS[str(method)], "opacity": [1.0 if on else 0.4 for on in group["on_front"]]},
             customdata=[list(data) for data in zip(group["point"].map(int), hover_texts(group, points), strict=True)],
             hovertemplate="%{customdata[1]}<extra></extra>", unselected={"marker": {"opacity": 0.3}},
         )  # fmt: skip
-    log = across.axis is not None and bool((points[across.name] > 0).all())
-    layout = across.axis.layout(points[across.name], log) if across.axis is not None else {}
     title = across.axis.title(log, *across.name.partition(":")[2:]) if across.axis is not None else across.words
     figure.update_xaxes(title=title, **layout)
     figure.update_yaxes(title=up.words + ("" if up.maximise else ", lower is better"))
@@ -71,17 +73,6 @@ def front(points: pd.DataFrame) -> go.Figure:
         for words, high, far in zip(described(winners, points), winners[up.name], winners[across.name], strict=True)
     )
     return with_alt(figure, f"{up.words} against {across.words} of {len(points)} points of a sweep. Front: {told}.")
-
-
-def _sides(across: pd.Series[float], on_front: pd.Series[bool]) -> pd.Series[str]:
-    """Where each label stands: above a point of the front, below any other; two neighbours on the front share the room above and below."""
-    winners = across[on_front].where(across > 0, 1.0).map(math.log)
-    near, last, above = 0.12 * float(winners.max() - winners.min()), -math.inf, False
-    sides = {}
-    for place, x in winners.items():
-        above = not (above and x - last < near)
-        sides[place], last = "top left" if above else "bottom right", x
-    return pd.Series([sides.get(place, "bottom right") for place in across.index], across.index)
 
 
 def parallel(points: pd.DataFrame) -> go.Figure:

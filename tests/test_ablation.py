@@ -70,6 +70,42 @@ def test_runs_are_trained_collected_and_not_trained_again(tmp_path, monkeypatch)
         assert words in shown.split("\n\n")[1]
 
 
+def told(folder, **changes):
+    """Writes that a run was made elsewhere."""
+    result = json.loads((folder / "result.json").read_text())
+    result["provenance"] |= changes
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_the_origin_is_the_runs_and_not_the_collecting_computers(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "config_of", small)
+    ablation.train(tmp_path, ["mlp"], ["tiled"], lambda line: None)
+    here = {"date": "2030-01-01T00:00:00+00:00", "cpu": "of the collector", "machine": "none", "commit": "none"}
+    monkeypatch.setattr("tbn.provenance.provenance", lambda: here)
+    places = [place(tmp_path, "mlp", "tiled", seed) for seed in SEEDS]
+    for folder in places:
+        told(folder, cpu="Xeon", machine="Linux x86_64, 8 cores", date="2026-11-21T10:00:00+00:00", commit=None)
+    same = ablation.collect(tmp_path)
+    assert (same["cpu"], same["machine"], same["date"], same["commit"]) == (
+        "Xeon",
+        "Linux x86_64, 8 cores",
+        "2026-11-21",
+        None,
+    )
+    told(places[0], cpu="EPYC", date="2026-11-23T01:00:00+00:00", commit="abc")
+    told(places[1], date="2026-11-22T23:59:59+00:00")
+    mixed = ablation.collect(tmp_path)
+    assert (mixed["cpu"], mixed["date"], mixed["commit"]) == ("EPYC, Xeon", "2026-11-21 to 2026-11-23", "abc")
+    (tmp_path / "out.json").write_text(json.dumps(mixed))
+    assert "; EPYC, Xeon, Linux x86_64, 8 cores; 2026-11-21 to 2026-11-23." in ablation.markdown(tmp_path / "out.json")
+
+
+def test_nothing_collected_leaves_the_file_alone(tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert ablation.main(["--folder", str(tmp_path / "none"), "--collect", "--out", str(out)]) == 1
+    assert "no setting has all its seeds" in capsys.readouterr().err and not out.exists()
+
+
 def test_nothing_trained_is_an_empty_table(tmp_path):
     assert ablation.frame(tmp_path / "none.json").empty and "python -m tbn.ablation" in ablation.markdown(
         tmp_path / "none.json"

@@ -1,9 +1,11 @@
 """Charts: the numbers drawn are the numbers given, colours keep their meaning, and every figure says itself in words."""
 
 import math
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from tbn import charts
@@ -213,3 +215,36 @@ def test_a_crowd_is_labelled_on_its_front_only() -> None:
     assert all(text for trace in figure.data if trace.customdata is not None for text in trace.text)
     shown = [trace.name for trace in figure.data if trace.showlegend is not False]  # one entry a colour and one a model
     assert shown == ["Pareto front", "tiled", *sorted(f"model{k}" for k in range(charts.CROWD))]
+
+
+def drawn_words(figure: go.Figure) -> dict[str, tuple[float, float, str]]:
+    """Run -> x, y and side of the word beside its mark."""
+    found = {}
+    for trace in figure.data:
+        if trace.customdata is None or trace.text is None:
+            continue
+        sides = trace.textposition
+        for place, word in enumerate(trace.text):
+            if word:
+                side = sides if isinstance(sides, str) else sides[place]
+                found[trace.customdata[place][0]] = (trace.x[place], trace.y[place], side)
+    return found
+
+
+def test_words_of_neighbours_do_not_lie_on_each_other() -> None:
+    """The left end of Fashion-MNIST's front: five marks within a tenth of the axis, from 1.0 to 2.6 KiB, and fp32 far to the right."""
+    close = [(16, 1007, 0.822, "mlp"), (4, 1598, 0.827, "convmixer"), (1, 1620, 0.8275, "mlp_mixer"), (8, 1764, 0.8365, "mlp"),
+             (1, 2640, 0.858, "vgg_small"), (0, 940_000, 0.897, "cnn")]  # fmt: skip
+    figure = charts.tradeoff(pd.DataFrame([run(p, 0, score, size, model) for p, size, score, model in close]))
+    words = drawn_words(figure)
+    assert len(words) >= 5  # of six
+    low, high = figure.layout.xaxis.range
+    for width, height in ((290, 240), (650, 310)):
+        boxes = []
+        for name, (x, y, side) in words.items():
+            long = 6 * len(charts.label_of(int(name.split("-p")[1].split("-")[0])))
+            right, up = 1 if "right" in side else -1, 1 if "top" in side else -1 if "bottom" in side else 0
+            middle = (math.log10(x) - low) / (high - low) * width + right * (10 + long / 2)
+            boxes.append((middle, (y - 82.2) / 7.5 / 1.12 * height + up * 16, long))
+        for (x, y, long), (other, its, wide) in combinations(boxes, 2):
+            assert abs(x - other) >= (long + wide) / 2 or abs(y - its) >= 12

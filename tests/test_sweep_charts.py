@@ -56,6 +56,23 @@ def test_the_front_has_a_point_a_mark_in_the_colour_of_its_method(trials: pd.Dat
     assert "against Stored weights (bytes) of 4 points" in alt_text(figure) and "82.50 %" in alt_text(figure)
 
 
+def test_equal_sizes_do_not_put_one_word_on_another(tmp_path: Path) -> None:
+    """Three of the front at nearly the same size and score, and one far from them."""
+    said = {8: (0.5, 500.0)}
+    found = tried(
+        tmp_path, lambda p, width, seed: said.get(p, (0.9 - p / 5000, 4000.0 - p)), space={"p": (1, 2, 4, 8)}, seeds=1
+    )
+    figure = sweep_charts.front(aggregate(found))
+    places = [
+        (side, word)
+        for trace in figure.data
+        if "markers" in trace.mode
+        for side, word in zip(trace.textposition, trace.text, strict=True)
+        if word and word != "p = 8"
+    ]
+    assert len(places) == len(dict(places)) == 3
+
+
 def test_parallel_coordinates_have_what_differs_and_up_is_better(trials: pd.DataFrame) -> None:
     points = aggregate(trials)
     figure = sweep_charts.parallel(points)

@@ -31,7 +31,7 @@ with right:
             'from pathlib import Path\nfrom tbn import uploads\n\nkept = uploads.keep("mine.npz", Path("mine.npz").read_bytes())\nprint(kept.source)'
         )
         st.info(
-            f"No data set has been brought yet. Choose a file on the left; it is kept in `{uploads.folder()}`.",
+            f"No data set has been brought yet. Choose a file; it is kept in `{uploads.folder()}`.",
             icon=":material/upload_file:",
         )
         st.caption(f"Runs on it are kept in `{runs.runs_root()}` and shown like any other.")

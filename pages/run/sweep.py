@@ -55,7 +55,7 @@ def show_sweep() -> None:
         st.query_params.pop("job")
         choose.remember("sweep", started[asked])
     if not known:
-        st.info("No sweep has been started here yet. Choose on the left and press **Start the sweep**; it goes on when you leave this page.",
+        st.info("No sweep has been started here yet. Choose what to vary and press **Start the sweep**; it goes on when you leave this page.",
                 icon=":material/grain:")  # fmt: skip
         return
     running = [name for name, job in known.items() if job is not None and job.running]

@@ -54,7 +54,7 @@ with right:
     live.notice()
     known = live.of_kind("train")
     if not known:
-        st.info("No training has been started here yet. Choose on the left and press **Train**; it goes on when you leave this page.",
+        st.info("No training has been started here yet. Choose what to train and press **Train**; it goes on when you leave this page.",
                 icon=":material/model_training:")  # fmt: skip
     else:
         job = live.box(known)

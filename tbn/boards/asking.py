@@ -18,6 +18,7 @@ from tbn.boards.console import Console
 from tbn.boards.device import Outputs
 from tbn.boards.selftest import check_model
 from tbn.export.report import ExportReport
+from tbn.predictions import softmax
 
 Floats = npt.NDArray[np.float32]
 Sample = npt.NDArray[Any]
@@ -82,6 +83,4 @@ def float_model(run: runs.Run) -> Callable[[Sample], Floats]:
 
 def probabilities(outputs: Floats) -> Floats:
     """Softmax over the classes of (classes,) logits."""
-    powers = np.exp(outputs.astype(np.float64) - float(outputs.max()))
-    found: Floats = (powers / powers.sum()).astype(np.float32)
-    return found
+    return softmax(outputs).astype(np.float32)

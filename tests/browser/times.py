@@ -28,6 +28,21 @@ CLOCK = f"""
 const tbnDone = {DONE};
 const tbnNextFrame = () => new Promise(requestAnimationFrame);
 window.tbnDrawn = async () => {{ do await tbnNextFrame(); while (!tbnDone()); await tbnNextFrame(); }};
+let tbnHeard = 0;  // when the server said something last
+const tbnSocket = window.WebSocket;
+window.WebSocket = class extends tbnSocket {{
+  constructor(...given) {{ super(...given); this.addEventListener('message', () => {{ tbnHeard = performance.now(); }}); }}
+}};
+// ms from a moment until everything that the server has to say to it is drawn: no further word for a tenth of a second
+const tbnAnswered = async start => {{
+  let drawn = null;
+  while (drawn === null || performance.now() - drawn < 100) {{
+    await tbnNextFrame();
+    if (tbnHeard < start || !tbnDone()) drawn = null;
+    else if (drawn === null || drawn < tbnHeard) drawn = performance.now();
+  }}
+  return drawn - start;
+}};
 // from the click on a link of the menu to the page of that title, in ms
 window.tbnSwitch = async (label, title) => {{
   const link = [...document.querySelectorAll('[data-testid="stTopNavDropdownLink"], [data-testid="stTopNavLink"]')]
@@ -35,20 +50,16 @@ window.tbnSwitch = async (label, title) => {{
   const start = performance.now();
   link.click();
   while (document.querySelector('h1')?.textContent !== title) await tbnNextFrame();
-  await tbnDrawn();
-  return performance.now() - start;
+  return tbnAnswered(start);
 }};
 // from the next click or key to the end of the rerun that it makes, in ms
 window.tbnArm = () => {{
   window.tbnResult = new Promise(resolve => {{
-    let start = null, ran = false;
-    const began = event => {{ start = event.timeStamp; }};
-    for (const kind of ['click', 'keydown']) document.addEventListener(kind, began, {{ capture: true, once: true }});
-    new MutationObserver(async (_, observer) => {{
-      const state = document.querySelector('[data-testid="stApp"]').dataset.testScriptState;
-      if (state !== 'notRunning') ran = true;
-      else if (ran && start !== null) {{ observer.disconnect(); await tbnDrawn(); resolve(performance.now() - start); }}
-    }}).observe(document.querySelector('[data-testid="stApp"]'), {{ attributes: true }});
+    const began = event => {{
+      for (const kind of ['click', 'keydown']) document.removeEventListener(kind, began, true);
+      tbnAnswered(event.timeStamp).then(resolve);
+    }};
+    for (const kind of ['click', 'keydown']) document.addEventListener(kind, began, true);
   }});
 }};
 """
