@@ -12,6 +12,7 @@ import typer.main
 import tbn
 from tbn.boards import bench
 from tbn.cli import app
+from tests.browser import times
 
 ROOT = Path(tbn.__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -56,6 +57,11 @@ def test_tables_are_what_their_commands_print(command):
 def test_the_table_of_the_boards_is_the_record():
     record = json.loads((ROOT / "kernels" / "results" / "mcu.json").read_text())
     assert f"<!-- tbn bench mcu -->\n{bench.markdown(record)}\n<!-- end -->" in TEXT
+
+
+def test_the_table_of_the_times_is_the_record():
+    record = json.loads((ROOT / "tests" / "browser" / "times.json").read_text())
+    assert f"<!-- python -m tests.browser.times -->\n{times.markdown(record)}\n<!-- end -->" in TEXT
 
 
 def architecture() -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.parts.contents import PAGES
+from pages.parts.job_names import key
 from tbn import jobs
 from tests.browser.server import address, title
 
@@ -93,3 +94,21 @@ def test_a_killed_job_turns_red_by_itself(fresh_server: Any, visit: Visit) -> No
     subprocess.run(["kill", "-9", str(job.pid)], check=True)
     page.get_by_text("The process was killed before it finished").wait_for()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_two_browsers_start_see_and_stop_the_same_jobs(fresh_server: Any, visit: Visit) -> None:
+    pages = [visit(f"{fresh_server.url}/train?task=digits&epochs=900") for _ in range(2)]
+    for page in pages:  # the same training, at the same moment
+        page.get_by_test_id("stMain").get_by_role("button", name="Train", exact=True).click(no_wait_after=True)
+    for page in pages:
+        page.get_by_role("button", name="Cancel").wait_for()
+    one, other = jobs.every(fresh_server.runs)
+    assert one.running and other.running and one.folder != other.folder
+    for job in (one, other):
+        for page in pages:
+            page.goto(f"{fresh_server.url}/jobs?job={key(job)}")
+            expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_visible()
+        pages[0].get_by_role("button", name="Cancel", exact=True).click()
+        for page in pages:  # the second one looks on
+            page.get_by_text("This job was cancelled").wait_for()
+        assert jobs.status(job.folder).state == "cancelled"

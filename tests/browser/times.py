@@ -1,7 +1,8 @@
 """How long people wait for the explorer, in a real browser: ``python -m tests.browser.times``.
 
 From the click to the moment when the new page's script has ended and every chart is drawn, in Chromium on this machine with a warm server, the
-median of 20; and the same with ten sessions that all click at once. Writes a JSON file with every measured time.
+median of 20; and the same with ten sessions that all click at once. Writes a JSON file with every measured time; ``--show FILE`` prints it as the
+table in README.
 """
 
 import argparse
@@ -189,7 +190,11 @@ def main() -> int:
     options.add_argument("--repeats", type=int, default=20)
     options.add_argument("--sessions", type=int, default=10)
     options.add_argument("--out", type=Path, default=Path("times.json"))
+    options.add_argument("--show", type=Path, metavar="FILE", help="print this record as Markdown and measure nothing")
     asked = options.parse_args()
+    if asked.show is not None:
+        print(markdown(json.loads(asked.show.read_text())))
+        return 0
     if CHROMIUM is None:
         sys.exit("no Chromium on this machine: apt-get install chromium")
     found: dict[str, tuple[str, list[float]]] = {}
@@ -248,6 +253,19 @@ def report(found: dict[str, tuple[str, list[float]]], versions: dict[str, str], 
     )
     print(f"written: {out}")
     return int(late > 0)
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """A record as the table in README."""
+    lines = ["| | median, ms | slowest | limit |", "| --- | ---: | ---: | ---: |"]
+    for row in record["rows"]:
+        limit = "" if row["limit_ms"] is None else f"{row['limit_ms']:,}"
+        lines.append(f"| {row['what']} | {row['median_ms']:,} | {row['worst_ms']:,} | {limit} |")
+    count = max(len(row["times_ms"]) for row in record["rows"] if row["limit_ms"] == LIMITS_MS["page"])
+    return "\n".join([
+        *lines, "", f"From the click to the drawn page, medians of {count} (a cold server: of {len(record['rows'][0]['times_ms'])}); "
+        f"{record['machine']}; Chromium {record['chromium']}, Streamlit {record['streamlit']}; {record['date'][:10]}.",
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":
