@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from pages.parts import compare_choice, data, figures, names, samples_panel, words
+from pages.parts import compare_choice, data, figures, later, names, samples_panel, words
 from pages.parts.choose import describe
 from tbn import charts, compare_charts, comparing, runs
 from tbn.marks import Network
+from tbn.room import with_room
 from tbn.scores import METRICS
 
 frame = data.finished().drop_duplicates("run")
@@ -62,21 +63,20 @@ with left:
     st.caption(f"{int(settings['equal'].sum())} of {len(settings)} settings are equal.")
 with right:
     st.subheader("What they weigh", anchor=False)
-    figures.draw(
-        compare_charts.sizes([result["size"] for result in results], networks), "sizes", "compare-sizes", bar=False
-    )
-    with st.expander("Layer by layer", icon=":material/layers:"):
-        figures.draw(
-            compare_charts.layers([result["size"] for result in results], networks),
-            "layers",
-            "compare-layers",
-            bar=False,
-        )
+    weights = [result["size"] for result in results]
+    figures.draw(with_room(compare_charts.sizes(weights, networks)), "sizes", "compare-sizes", bar=False)
+
+    def layers() -> None:
+        """Drawn in an expander."""
+        figures.draw(with_room(compare_charts.layers(weights, networks)), "layers", "compare-layers", bar=False)
+
+    later.expander("Layer by layer", layers, icon=":material/layers:", key="by_layer")
 st.subheader("How they learned", anchor=False)
 metrics = [run.metrics() for run in folders]
 for place, what in zip(st.columns(2, gap="large"), (metric, "mae" if metric == "mse" else "loss"), strict=True):
     with place:
-        figures.draw(compare_charts.curves(metrics, networks, what), f"curve_{what}", f"compare-{what}", bar=False)
+        figure = with_room(compare_charts.curves(metrics, networks, what))
+        figures.draw(figure, f"curve_{what}", f"compare-{what}", bar=False)
 st.caption(
     "Solid lines of full strength: test set; faint: training set. Colour is the method, dashes tell networks of one method apart."
 )

@@ -1,11 +1,14 @@
 """Kernels: measured speed beside what people would use instead, with machine, date and unit; what was not measured says so."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
-from pages.parts import address, bench_panel, figures, words
+from pages.parts import address, bench_panel, figures, later, words
 from pages.parts import kernels_panel as panel
 from tbn import kernel_charts, speedup_charts
+from tbn.room import with_room
 
 DEVICES = {"cpu": "CPU", "cuda": "GPU (CUDA)"}
 OPS = {"linear": "linear", "conv": "convolution", "mlp": "ViT-B perceptron"}
@@ -30,16 +33,11 @@ else:
         timing = address.buttons("Timing", list(rows["timing"].unique()), None, "timing")
         rows = rows[rows["timing"] == timing]
     panel.where(record, f"; {rows['timing'].iloc[0]}")
-    figures.draw(speedup_charts.speedups(record, rows.to_dict("records")), "speedups", f"kernels {device}")
+    cases = rows.to_dict("records")
+    figures.draw(with_room(speedup_charts.speedups(record, cases)), "speedups", f"kernels {device}")
     st.caption(panel.ALL_TEXT)
-    with st.expander("As a table", icon=":material/table:", key="speedups_rows"):
-        best = speedup_charts.best_of_ours(rows.to_dict("records"))
-        figures.table(
-            best,
-            "speedups_table",
-            f"kernels {device} fastest",
-            alt="The fastest engine of ours for each layer, batch and p",
-        )
+    table = partial(panel.fastest, cases, f"kernels {device} fastest")
+    later.expander("As a table", table, icon=":material/table:", key="speedups_rows")
 
     st.subheader("One layer", anchor=False)
     rows["layer"] = [f"{OPS[op]} {shape}" for op, shape in zip(rows["op"], rows["shape"], strict=True)]
@@ -52,15 +50,11 @@ else:
         rows = rows[rows["batch"] == batch]
         p = address.buttons("p", sorted(int(p) for p in rows["p"].dropna().unique()), 4, "p")
         shown = rows[rows["p"].isna() | (rows["p"] == p) | rows["engine"].str.startswith("memory-only")]
-    figures.draw(
-        kernel_charts.engine_times(record, shown.to_dict("records")), "engines", f"{layer} batch {batch} p {p}"
-    )
+    figure = with_room(kernel_charts.engine_times(record, shown.to_dict("records")))
+    figures.draw(figure, "engines", f"{layer} batch {batch} p {p}")
     st.caption(panel.LAYER_TEXT.format(shown["baseline"].iloc[0]))
-    with st.expander(f"All {len(rows)} rows", icon=":material/table:", key="layer_rows"):
-        figures.table(
-            rows, "layer_table", f"{layer} batch {batch}", alt="The measured rows of this layer", column_order=panel.ROW,
-            column_config=panel.COLUMNS,
-        )  # fmt: skip
+    table = partial(panel.layer_rows, rows, f"{layer} batch {batch}")
+    later.expander(f"All {len(rows)} rows", table, icon=":material/table:", key="layer_rows")
     panel.missing(record, command)
 
 networks = [record for record in records if record["device"] == device and record["kind"] == "models"]
@@ -73,20 +67,13 @@ if networks:
         p = address.buttons("p", sorted(frame["p"].unique().tolist()), 4, "factor")
     shown = frame[(frame["batch"] == batch) & (frame["p"] == p)]
     panel.where(whole)
-    figures.draw(
-        kernel_charts.model_ratios(whole, shown.to_dict("records")), "networks_ratios", f"networks batch {batch} p {p}"
-    )
+    figure = with_room(kernel_charts.model_ratios(whole, shown.to_dict("records")))
+    figures.draw(figure, "networks_ratios", f"networks batch {batch} p {p}")
     st.caption(panel.NETWORK_TEXT)
     if whole.get("where_time_goes"):
-        figures.draw(kernel_charts.where_time_goes(whole), "where", "where time goes")
-    with st.expander("Rows, bytes and peak memory", icon=":material/table:", key="networks_rows"):
-        figures.table(
-            shown, "networks_table", f"networks batch {batch} p {p}", alt="The measured rows of whole networks", column_order=panel.MODEL_ROW,
-            column_config=panel.COLUMNS,
-        )  # fmt: skip
-        sizes = pd.json_normalize([{"network": name, **facts} for name, facts in whole["models"].items()])
-        figures.table(sizes, "networks_sizes", "networks sizes", alt="Sizes and peak memory of the networks")
-        st.caption(panel.MEMORY_TEXT)
+        figures.draw(with_room(kernel_charts.where_time_goes(whole)), "where", "where time goes")
+    table = partial(panel.network_rows, whole, shown, f"networks batch {batch} p {p}")
+    later.expander("Rows, bytes and peak memory", table, icon=":material/table:", key="networks_rows")
     panel.missing(whole, "python -m tbn.speed")
 bench_panel.draw(("cpu", "networks") if device == "cpu" else ("gpu",))
 words.copy_as(

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import address, bench_panel, data, figures, words
-from tbn import kernel_charts
+from tbn import kernel_charts, speedup_charts
 
 ROW = (
     "engine",
@@ -95,6 +95,27 @@ def where(record: dict[str, Any], more: str = "") -> None:
     if record.get("complete") is False:
         told.append("this run did not come to its end")
     st.caption(words.escape("; ".join(told)))
+
+
+def fastest(rows: list[dict[Any, Any]], name: str) -> None:
+    """The first figure as a table."""
+    told = "The fastest engine of ours for each layer, batch and p"
+    figures.table(speedup_charts.best_of_ours(rows), "speedups_table", name, alt=told)
+
+
+def layer_rows(rows: pd.DataFrame, name: str) -> None:
+    """All that was measured of one layer."""
+    told = "The measured rows of this layer"
+    figures.table(rows, "layer_table", name, alt=told, column_order=ROW, column_config=COLUMNS)
+
+
+def network_rows(record: dict[str, Any], rows: pd.DataFrame, name: str) -> None:
+    """All that was measured of whole networks, and what they weigh."""
+    told = "The measured rows of whole networks"
+    figures.table(rows, "networks_table", name, alt=told, column_order=MODEL_ROW, column_config=COLUMNS)
+    sizes = pd.json_normalize([{"network": network, **facts} for network, facts in record["models"].items()])
+    figures.table(sizes, "networks_sizes", "networks sizes", alt="Sizes and peak memory of the networks")
+    st.caption(MEMORY_TEXT)
 
 
 def missing(record: dict[str, Any], command: str) -> None:

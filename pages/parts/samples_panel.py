@@ -11,6 +11,7 @@ from tbn import comparing, prediction_charts
 from tbn.errors import TBNError
 from tbn.marks import Network
 from tbn.predictions import Predictions, predict
+from tbn.room import with_room
 from tbn.scores import METRICS
 
 LABELS = {"images": "images", "segmentation": "pixels", "points": "shapes"}
@@ -82,7 +83,7 @@ def _draw_samples(found: Sequence[Predictions], networks: Sequence[Network]) -> 
             with st.container(width="stretch" if panel.wide and len(panels) == 1 else 560 if panel.wide else 290):
                 st.markdown(f"**{words.escape(panel.title)}**")
                 figures.draw(
-                    panel.figure,
+                    with_room(panel.figure),
                     f"panel_{number}",
                     f"sample-{first.task}-{number}",
                     bar=False,
@@ -103,9 +104,8 @@ def _draw_agreement(found: Sequence[Predictions], networks: Sequence[Network]) -
         st.markdown(
             "**The further ahead, the harder**: error of each step of the forecast, over all windows and channels"
         )
-        figures.draw(
-            prediction_charts.forecast_errors(found, networks), "errors", f"forecast-errors-{first.task}", bar=False
-        )
+        figure = with_room(prediction_charts.forecast_errors(found, networks))
+        figures.draw(figure, "errors", f"forecast-errors-{first.task}", bar=False)
         return
     what = LABELS.get(first.kind, "points")
     if len(found) > 1:
@@ -122,4 +122,5 @@ def _draw_agreement(found: Sequence[Predictions], networks: Sequence[Network]) -
                 share = np.average(one.per_sample)
                 right = f": {METRICS['accuracy'].text(float(share))} right" if one.kind in ("images", "points") else ""
                 st.markdown(f"{words.escape(network.name)}{right}")
-                figures.draw(prediction_charts.confusion(one), f"confusion_{number}", f"confusion-{one.run}", bar=False)
+                figure = with_room(prediction_charts.confusion(one))
+                figures.draw(figure, f"confusion_{number}", f"confusion-{one.run}", bar=False)

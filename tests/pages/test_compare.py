@@ -67,6 +67,10 @@ def test_two_runs_by_address(zoo: None, open_page: Open) -> None:
     assert "only B" in words(app) and "agree on" in words(app)
     assert "('fashion_mnist-mlp-fp32-s0', 'fashion_mnist-mlp-p4-s0')" in app.code[0].value
     exec(app.code[0].value.replace(".show()", ""), {})  # what is copied runs
+    assert not any(text.startswith("Bytes of 2 layers") for text in alts(app)), "drawn when somebody opens it"
+    app.session_state["by_layer"] = True
+    app.run()
+    assert any(text.startswith("Bytes of 2 layers in 2 networks") for text in alts(app)) and not app.error
     app.segmented_control(key="samples_by").set_value("they differ").run()
     says = next(text for text in alts(app) if text.startswith("Truth: "))
     answers = [part.split(" says ")[1].split(" (")[0] for part in says.split(". ", 1)[1].split("; ")]
