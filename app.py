@@ -5,7 +5,7 @@ import logging
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.parts import access, figures, garbage, hide, live, tour, words
+from pages.parts import access, figures, garbage, hide, live, menu, tour, words
 from pages.parts.contents import FIRST, ICON, PAGES, SECTIONS
 
 if __name__ == "__main__":  # a visitor's run of this script
@@ -19,6 +19,7 @@ if __name__ == "__main__":  # a visitor's run of this script
     page = st.navigation(sections, position="top")
     hide.apply()
     figures.style()
+    menu.mend()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="head"):
         st.title(page.title, anchor=False, width="content")
         live.strip()
