@@ -87,14 +87,19 @@ def test_every_page_offers_its_code_and_a_name_for_its_charts(page: str, open_pa
         assert len(chart.proto.alt) > 20
 
 
-def test_code_of_the_learn_pages_runs(open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_of_the_learn_pages_runs(
+    open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     shown: list[go.Figure] = []
     monkeypatch.setattr(go.Figure, "show", lambda figure: shown.append(figure))
     for page in SECTIONS["Learn"]:
         app = open_page(page)
-        for block in app.code:
-            if block.language == "python":
-                exec(compile(block.value, page, "exec"), {})
+        with monkeypatch.context() as there:
+            there.chdir(tmp_path)
+            for block in app.code:
+                if block.language == "python":
+                    exec(compile(block.value, page, "exec"), {})
+    assert (tmp_path / "tile.svg").read_text().startswith("<svg ")
     assert shown and all(figure.data for figure in shown)
 
 
