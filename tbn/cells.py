@@ -1,7 +1,7 @@
 """Small matrices as pictures in SVG: coloured cells with their numbers, lines between blocks, rings. Values in, ``Picture`` out.
 
-Colour is sign: blue above zero, amber below, and the stronger the larger. A browser redraws such a picture in a few milliseconds, where a chart
-with axes and tools takes fifty. Each cell carries what it stands for (``data-part``, ``data-i``, ``data-j``) for whatever listens to the pointer.
+Colour is sign: blue above zero, amber below, and the stronger the larger. A browser redraws such a picture much faster than a chart with axes and
+tools. Each cell carries what it stands for (``data-part``, ``data-i``, ``data-j``) for whatever listens to the pointer.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def latent_figure(toy: Toy) -> Picture:
 def fold_figure(toy: Toy) -> Picture:
     """The blocks one below the other, their sum, and its sign: the tile. Rings: weights of the other sign than the tile; bits that just flipped."""
     p, q = toy.blocks.shape
-    blocks = np.stack(np.divmod(np.arange(p * q), q), axis=-1).reshape(p, q, 2)
+    blocks = _places(toy).reshape(p, q, 2)
     of_all = blocks[:1] * [0, 1] - [1, 0]  # block -1
     verdict = np.where(toy.disagrees, "against the tile's sign", "as the tile's sign")
     told = [[f"X[{i}, {j}] = {toy.blocks[i, j]:+.3f}: {verdict[i, j]}" for j in range(q)] for i in range(p)]

@@ -1,7 +1,7 @@
 """Room for the words beside a figure's axes, from the start: values in, the same figure out.
 
-Plotly learns how wide these words are when it draws them. Where the margins turn out too small it draws everything a second time, so that a chart
-takes twice as long to show. Guessed widths are enough: what is still too small, Plotly widens as before.
+Plotly learns how wide these words are when it draws them. Where the margins turn out too small it draws everything a second time. Guessed
+widths are enough: what is still too small, Plotly widens as before.
 """
 
 from typing import Any

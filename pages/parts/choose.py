@@ -30,13 +30,7 @@ def shared_box(
     ``words`` says an option to people; the address has the option itself. A default that nobody chose is not written there: what a page adds
     to its address by itself is one more press of the browser's back button.
     """
-    asked = st.query_params.get(key)
-    if asked is not None and asked not in options:
-        st.warning(
-            f"There is no {label.lower()} `{asked}` here. Choose one of the {len(options)}.", icon=":material/link_off:"
-        )
-    remembered = st.session_state.get(f"last_{key}")
-    chosen = next((value for value in (asked, remembered, default) if value in options), None)
+    chosen = shared_choice(label, options, key, default)
     st.session_state[key] = chosen
     st.selectbox(
         label,
@@ -48,6 +42,18 @@ def shared_box(
         width=width,
         format_func=words,
     )  # type: ignore[arg-type]
+    return chosen
+
+
+def shared_choice(label: str, options: Sequence[str], key: str, default: str | None = None) -> str | None:
+    """What ``shared_box`` shows as chosen; for a page that has no such box."""
+    asked = st.query_params.get(key)
+    if asked is not None and asked not in options:
+        st.warning(
+            f"There is no {label.lower()} `{asked}` here. Choose one of the {len(options)}.", icon=":material/link_off:"
+        )
+    remembered = st.session_state.get(f"last_{key}")
+    chosen = next((value for value in (asked, remembered, default) if value in options), None)
     if asked is None and chosen == default:
         st.session_state[f"last_{key}"] = chosen
     else:

@@ -1,7 +1,7 @@
 """What keeps Python's garbage collector out of the visitors' way.
 
 Streamlit collects garbage after every run of a page, before it sends the last of it. Each time the collector looks at every object there is, and
-torch, pandas and Plotly make some 300,000 that stay as long as the server: 150 to 200 ms of every answer. Frozen objects are not looked at.
+those of torch, pandas and Plotly, which stay as long as the server, take it longer than most pages take to answer. Frozen objects are not looked at.
 """
 
 import gc

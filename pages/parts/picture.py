@@ -65,7 +65,7 @@ export default function ({ data, parentElement }) {
 # ``st.html`` takes out what is SVG
 DRAW = """export default function ({ data, parentElement }) {
   const ground = parentElement.querySelector(".drawing");
-  if (ground.innerHTML !== data) ground.innerHTML = data;
+  if (ground.drawn !== data) ground.innerHTML = ground.drawn = data;
 }"""
 _drawing: Any = st.components.v2.component(
     "tbn_drawing", html='<div class="drawing"></div>', js=DRAW, isolate_styles=False

@@ -40,15 +40,7 @@ def run_place(frame: pd.DataFrame, name: str | None, board: Board) -> Place:
 def board_of_address() -> Board:
     """The board that the address, or else an earlier page, names; the first one otherwise."""
     known = {board.name: board for board in boards.list_boards()}
-    asked = st.query_params.get("board")
-    if asked is not None and asked not in known:
-        st.warning(f"There is no board `{asked}` here. Choose one of the {len(known)}.", icon=":material/link_off:")
-    default = next(iter(known))
-    names = (asked, st.session_state.get("last_board"), default)
-    board = known[next(str(name) for name in names if name in known)]
-    if asked is not None or board.name != default:
-        choose.remember("board", board.name)
-    return board
+    return known[str(choose.shared_choice("Board", list(known), "board", next(iter(known))))]
 
 
 def board_box() -> Board:
