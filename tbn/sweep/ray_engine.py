@@ -100,7 +100,8 @@ class _Crew:
         self.running: dict[Any, Trial] = {}
         self.refused: list[Trial] = []
         self.task = ray.remote(carried_out)
-        self.talk = ray.remote(Talk).options(num_cpus=0).remote() if prune else None
+        lasting = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}  # it moves on when its machine dies
+        self.talk = ray.remote(Talk).options(**lasting).remote() if prune else None
         self.each: dict[str, float] = {}
 
     def has_room(self) -> bool:

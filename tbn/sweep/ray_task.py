@@ -66,7 +66,10 @@ def _reported(talk: Any, trial: Trial, epoch: int, value: float) -> bool:
 
 
 class Talk:
-    """An actor: scores go up to the driver, and whether a trial is pruned comes back."""
+    """An actor: scores go up to the driver, and whether a trial is pruned comes back.
+
+    When its machine dies it starts again elsewhere, without what it knew: a trial that waits for an answer then goes on after ``ANSWER_SECONDS``.
+    """
 
     def __init__(self) -> None:
         self.told: list[tuple[int, int, float]] = []

@@ -16,7 +16,7 @@ from tbn.sweep import Sweep, run, workers
 from tbn.sweep.artefacts import Store, files_of, write_files
 from tbn.sweep.desk import Desk
 from tbn.sweep.ray_cluster import Needs
-from tbn.sweep.ray_engine import engine
+from tbn.sweep.ray_engine import _Crew, engine
 from tbn.sweep.ray_task import carried_out
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
@@ -97,6 +97,24 @@ def test_trials_are_pruned_as_elsewhere(cluster, tmp_path):
     assert (
         found.trials.set_index("lr").loc[1e-9, "state"] == "pruned" and (found.trials["state"] == "complete").sum() >= 3
     )
+
+
+def test_what_carries_the_scores_starts_again_when_its_machine_dies(cluster, tmp_path):
+    doomed = [cluster.add_node(num_cpus=0) for _ in range(3)]
+    for node in doomed:  # the cluster does not know it yet, and may send the actor there
+        cluster.remove_node(node, allow_graceful=False)
+    chosen = sweep_in(tmp_path, "moved", seeds=1, objectives=("score",), prune=True)
+    assert set(run(chosen, tmp_path, engine=engine()).trials["state"]) == {"complete"}
+    import ray
+
+    crew = _Crew(ray, tmp_path, "mark", Needs(), None, True)
+    trial = type("Trial", (), {"id": 7})
+    crew.running["task"] = trial
+    ray.kill(crew.talk, no_restart=False)
+    until = time.monotonic() + 60
+    while not (found := crew.reports()) and time.monotonic() < until:  # what was told before it died may be lost
+        ray.get(crew.talk.tell.remote(7, 1, 0.5))
+    assert found[0] == (trial, 1, 0.5)
 
 
 def test_no_machine_is_large_enough(cluster, tmp_path):
