@@ -16,7 +16,7 @@ def candidates(rows: Sequence[Mapping[str, Any]], budget: int | None = None) -> 
     """Each network that short trainings compared: its bytes and its score on samples held out of the training set; the larger, the longer it stayed.
 
     Args:
-        rows: "candidates" of the answer: model_args, layers, bytes, uniform, score (higher is better), rounds.
+        rows: "candidates" of the answer: model_args, layers, bytes, uniform, score (higher is better), trainings.
         budget: in bytes, drawn as a line.
     """
     figure = go.Figure()
@@ -27,7 +27,7 @@ def candidates(rows: Sequence[Mapping[str, Any]], budget: int | None = None) -> 
         chosen = [row for row in rows if bool(row["uniform"]) == uniform and row["score"] is not None]
         figure.add_scatter(
             x=[row["bytes"] for row in chosen], y=[row["score"] for row in chosen], mode="markers", name=name,
-            marker={"symbol": symbol, "size": [8 + 4 * int(row["rounds"]) for row in chosen], "color": COLOURS["tiled"]},
+            marker={"symbol": symbol, "size": [8 + 4 * int(row["trainings"]) for row in chosen], "color": COLOURS["tiled"]},
             customdata=[described(row) for row in chosen],
             hovertemplate="%{customdata}<br>%{x:,} bytes, held-out score %{y:.4f}<extra></extra>",
         )  # fmt: skip
@@ -42,7 +42,7 @@ def candidates(rows: Sequence[Mapping[str, Any]], budget: int | None = None) -> 
     figure.update_yaxes(title="Held-out score of the last short training, up is better")
     figure.update_layout(height=360, margin=MARGIN, legend=legend())
     ranked = sorted(
-        (row for row in rows if row["score"] is not None), key=lambda row: (-int(row["rounds"]), -float(row["score"]))
+        (row for row in rows if row["score"] is not None), key=lambda row: (-int(row["trainings"]), -float(row["score"]))
     )
     best = f"; the best is {described(ranked[0])} with {bytes_text(ranked[0]['bytes'])}" if ranked else ""
     return with_alt(figure, f"Bytes and held-out score of {len(rows)} networks under the budget{best}.")

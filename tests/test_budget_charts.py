@@ -12,7 +12,7 @@ ROWS = [
         "bytes": 3100,
         "uniform": False,
         "score": 0.91,
-        "rounds": 3,
+        "trainings": 3,
     },
     {
         "model_args": {"width": 8},
@@ -20,7 +20,7 @@ ROWS = [
         "bytes": 2900,
         "uniform": True,
         "score": 0.88,
-        "rounds": 1,
+        "trainings": 1,
     },
 ]
 

@@ -91,6 +91,12 @@ def draw(job: jobs.Job) -> None:
             f"With the same factor everywhere ({words.escape(budget_charts.described(other))}): test {label} "
             f"{charts.score_text(metric, other['mean'])} in {other['bytes']:,} bytes."
         )
+    if taken := answer.get("board"):
+        counted = f", {taken['instructions']:,} instructions" if taken["instructions"] else ""
+        st.markdown(
+            f"On {words.escape(taken['name'])}: {taken['flash_bytes']:,} of {taken['flash_limit']:,} bytes of flash, "
+            f"{taken['ram_bytes']:,} of {taken['ram_limit']:,} of RAM{counted}."
+        )
     st.caption(
         "Mean over "
         + _seeds(len(best["scores"]))
@@ -108,7 +114,7 @@ def draw(job: jobs.Job) -> None:
             "network": budget_charts.described(row),
             "bytes": row["bytes"],
             "held-out score": row["score"],
-            "short trainings": row["rounds"],
+            "short trainings": row["trainings"],
         }
         for row in answer["candidates"]
     ]

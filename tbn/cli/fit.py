@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,6 +126,7 @@ def answer(found: Found) -> dict[str, Any]:
     uniform = told(found.uniform, found.uniform_runs) if found.uniform is not None and found.uniform_runs else None
     return {
         "task": found.goal.task, "model": found.goal.model, "best": told(found.best, found.runs), "uniform": uniform,
+        "board": {"name": found.goal.limits.board, **asdict(found.taken)} if found.taken else None,
         "sensitivity": dict(found.sensitivity), "candidates": found.candidates.to_dict("records"),
     }  # fmt: skip
 
@@ -146,6 +148,13 @@ def text(found: Found) -> str:
         scores(told["best"]["scores"]),
         *told["best"]["runs"],
     ]
+    if found.taken is not None:
+        taken, most = found.taken, found.goal.limits.instructions
+        flash = f"{taken.flash_bytes:,} of {taken.flash_limit:,} bytes of flash"
+        counted = f", {taken.instructions:,} of {most:,} instructions" if most else ""
+        lines.append(
+            f"on {found.goal.limits.board}: {flash}, {taken.ram_bytes:,} of {taken.ram_limit:,} of RAM{counted}"
+        )
     if told["uniform"] is not None and found.uniform is not None:
         lines += [f"one factor everywhere: {describe(found.uniform)}", scores(told["uniform"]["scores"])]
     return "\n".join(lines)

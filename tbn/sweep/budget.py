@@ -3,7 +3,8 @@
 1. One binary network is trained for a few epochs; then each of its layers in turn is tiled and trained on for a moment: how much the loss
    grows is the layer's sensitivity, measured once.
 2. For each width an integer programme finds the factors that cost the least and fit (``tbn.sweep.factors``).
-3. Short trainings decide between these and the same factor everywhere, in rounds; a third of them stay after each round.
+3. Short trainings decide between these and the same factor everywhere, in rounds; a third of them stay after each round. The last few are
+   trained as long as the winner will be, with two seeds each.
 4. The winner is trained in full, with as many seeds as asked for.
 
 Only step 4 sees the test set: steps 1 and 3 judge by samples held out of the training set.
@@ -22,6 +23,7 @@ from tbn.runs import Run, runs_root
 from tbn.sweep import factors as choosing
 from tbn.sweep.factors import Table
 from tbn.sweep.goal import Candidate, Found, Goal, arguments, describe, widths
+from tbn.sweep.limits import Judge
 from tbn.threads import threads
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Found", "Goal", "describe", "search"]
 PROBED_P = 8  # the factor that sensitivities are measured at
 PROPOSALS = 3  # of the integer programme for each width
+MOST_LAST = 4  # candidates in the last round
+LAST_SEEDS = 2  # of each of them
 Say = Callable[[str], None]
 
 
@@ -56,11 +60,15 @@ def search(goal: Goal, root: Path | None = None, against_uniform: bool = False, 
     limits = goal.limits
     if not any(found.smallest <= limits.most_bytes for found in tables):
         raise choosing.contradiction(tables, limits.most_bytes)
+    judge = Judge(goal)
+    rooms = [(found, room) for found in tables if (room := judge.room(found, say)) is not None]
+    if not rooms:
+        raise judge.too_tight(tables)
     short = goal.short_epochs or max(1, (base.epochs or 5) // 5)
-    sensitivity = measure(goal, judged, _middle(tables, limits.most_bytes), short, say)
-    candidates = list(_candidates(goal, tables, sensitivity, say))
+    sensitivity = measure(goal, judged, _middle([found for found, _ in rooms], limits.most_bytes), short, say)
+    candidates = list(_candidates(judge, rooms, sensitivity))
     if not candidates:
-        raise limits.too_tight()
+        raise judge.too_tight(tables)
     ranked = _rounds(goal, judged, candidates, short, say)
     best, uniform = ranked[0], next((one for one in ranked if one.uniform), None)
     say(f"chosen: {describe(best)}")
@@ -72,9 +80,12 @@ def search(goal: Goal, root: Path | None = None, against_uniform: bool = False, 
         compared = trained
     rows = [
         {"model_args": dict(one.model_args), "layers": dict(one.layers), "bytes": one.bytes, "uniform": one.uniform,
-         "score": one.goodness, "rounds": len(one.scores)} for one in ranked
+         "score": one.goodness, "trainings": len(one.scores)} for one in ranked
     ]  # fmt: skip
-    return Found(goal, best, uniform, pd.DataFrame(rows), sensitivity, trained, compared)
+    table = next(found for found in tables if found.model_args == best.model_args)
+    return Found(
+        goal, best, uniform, pd.DataFrame(rows), sensitivity, trained, compared, judge.taken(table, best.layers)
+    )
 
 
 def _middle(tables: Sequence[Table], limit: int) -> Table:
@@ -102,17 +113,16 @@ def measure(goal: Goal, task: Task, found: Table, epochs: int, say: Say) -> dict
     return told
 
 
-def _candidates(goal: Goal, tables: Sequence[Table], sensitivity: Mapping[str, float], say: Say) -> Iterator[Candidate]:
+def _candidates(
+    judge: Judge, rooms: Sequence[tuple[Table, tuple[float, float | None]]], sensitivity: Mapping[str, float]
+) -> Iterator[Candidate]:
     """What the programme proposes for each width, and the uniform factor that fits it; what a board refuses is left out."""
-    for found in tables:
-        room = goal.limits.room(goal, found, say)
-        if room is None:
-            continue
+    for found, room in rooms:
         seen: list[Mapping[str, int]] = []
         uniform = choosing.best_uniform(found, *room)
         proposed = choosing.propose(found, sensitivity, *room, PROPOSALS)
         for layers in [*([uniform] if uniform else []), *proposed]:
-            if layers not in seen and goal.limits.allows(goal, found, layers):
+            if layers not in seen and judge.allows(found, layers):
                 seen.append(layers)
                 yield Candidate(
                     found.model_args,
@@ -129,22 +139,28 @@ def _rounds(goal: Goal, task: Task, candidates: Sequence[Candidate], short: int,
     epochs, left, out = short, list(candidates), list[Candidate]()
     full = goal.config({}).epochs or short
     while True:
+        last = epochs >= full
         judged = []
         for number, one in enumerate(left):
-            config = goal.config(one.model_args, one.layers, epochs=epochs, seed=len(one.scores))
-            found = train_quickly(config, task)
-            judged.append(replace(one, scores=(*one.scores, found.score), goodness=found.goodness))
-            say(f"{number + 1} of {len(left)}, {epochs} epochs: {describe(one)}: {found.score:.4f} held out")
+            seeds = range(len(one.scores), len(one.scores) + (LAST_SEEDS if last else 1))
+            found = [
+                train_quickly(goal.config(one.model_args, one.layers, epochs=epochs, seed=seed), task) for seed in seeds
+            ]
+            scores, goodness = [each.score for each in found], sum(each.goodness for each in found) / len(found)
+            judged.append(replace(one, scores=(*one.scores, *scores), goodness=goodness))
+            say(
+                f"{number + 1} of {len(left)}, {epochs} epochs: {describe(one)}: {', '.join(f'{score:.4f}' for score in scores)} held out"
+            )
         judged.sort(key=lambda one: -one.goodness)
+        if last or len(judged) == 1:
+            return [*judged, *out]
         keep = max(2, len(judged) // 3)
         kept = [
             *judged[:keep],
             *[one for one in judged[keep:] if one.uniform][: max(0, 2 - sum(one.uniform for one in judged[:keep]))],
         ]
         out = [*[one for one in judged if one not in kept], *out]
-        if epochs >= full or len(judged) <= 2:
-            return [*judged, *[one for one in out if one not in judged]]
-        left, epochs = kept, min(full, 3 * epochs)
+        left, epochs = kept, full if len(kept) <= MOST_LAST else min(full, 3 * epochs)
 
 
 def _full(goal: Goal, chosen: Candidate, seed: int, root: Path, say: Say) -> Run:

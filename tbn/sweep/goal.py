@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tbn.errors import TBNError
 from tbn.runs import Run
-from tbn.sweep.limits import Limits
+from tbn.sweep.limits import Limits, Taken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +91,7 @@ class Found:
         candidates: all of them, the best first, as a frame.
         sensitivity: layer -> loss that it costs at p = 8.
         runs: full trainings of the winner; ``uniform_runs`` of the other one, where that was asked for.
+        taken: what the winner takes of the board, if there is one.
     """
 
     goal: Goal
@@ -100,6 +101,7 @@ class Found:
     sensitivity: Mapping[str, float]
     runs: tuple[Run, ...]
     uniform_runs: tuple[Run, ...] = ()
+    taken: Taken | None = None
 
 
 def widths(goal: Goal, task: Task) -> Sequence[Mapping[str, Any]]:

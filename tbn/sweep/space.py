@@ -133,7 +133,7 @@ def random(space: Space, seed: int) -> Iterator[Point]:
 
 
 def parse(name: str, value: str) -> tuple[Any, ...] | Range:
-    """What is written on the command line: ``1,2,4``, ``tile,layer``, ``1e-4..1e-2:log``, ``8..64``, ``[64,32];[32,32]``.
+    """What is written on the command line: ``1,2,4``, ``tile,layer``, ``1e-4..1e-2:log``, ``8..64``, ``[64,32],[32,32]``.
 
     Raises:
         TBNError: it reads as none of these.
@@ -147,7 +147,14 @@ def parse(name: str, value: str) -> tuple[Any, ...] | Range:
         ):
             raise TBNError(f"{name}={value!r} is not a range", f"write it as {name}=1e-4..1e-2 or 1e-4..1e-2:log")
         return Range(numbers[0], numbers[1], bool(colon), all(isinstance(number, int) for number in numbers))
-    parts = value.split(";") if "[" in value else value.split(",")
+    if "[" in value:
+        try:
+            return tuple(json.loads(f"[{value.replace(';', ',')}]"))
+        except ValueError as error:
+            raise TBNError(
+                f"{name}={value!r} is not one list or more", f"write it as {name}=[64,32],[32,32]"
+            ) from error
+    parts = value.split(",")
     if not all(part.strip() for part in parts):
         raise TBNError(f"{name}={value!r} leaves a value out", f"write it as {name}=1,2,4")
     return tuple(_plain(part) for part in parts)

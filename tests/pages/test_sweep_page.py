@@ -128,7 +128,7 @@ def test_a_budget_is_a_command_and_its_answer_is_shown(folder: Path, open_page: 
     answer = {
         "task": "mnist", "model": "micro_cnn", "sensitivity": {"conv2": 0.01}, "uniform": None,
         "best": network | {"runs": ["runs/fitted-s0"], "scores": [0.98, 0.99], "mean": 0.985},
-        "candidates": [network | {"uniform": False, "score": 0.97, "rounds": 2}],
+        "candidates": [network | {"uniform": False, "score": 0.97, "trainings": 2}],
     }  # fmt: skip
     (place / jobs.OUTPUT).write_text(json.dumps(answer))
     record = {

@@ -1,6 +1,7 @@
 """``tbn sweep`` and ``tbn fit --task``, as they are typed."""
 
 import json
+import re
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_bad_input_is_one_line_with_its_fix(arguments, words, capsys, runs_folde
 
 def test_one_value_is_fixed_and_several_are_varied():
     space, fixed = choices(
-        ["p=1,2", "lr=1e-4..1e-2:log", "epochs=3", "model_args.hidden=[8,8];[16]"], ["data=embedded", "p=4"]
+        ["p=1,2", "lr=1e-4..1e-2:log", "epochs=3", "model_args.hidden=[8,8],[16]"], ["data=embedded", "p=4"]
     )
     assert fixed == {"epochs": 3, "data": "embedded", "p": 4}
     assert space == {"lr": Range(1e-4, 1e-2, log=True), "model_args.hidden": ([8, 8], [16])}
@@ -104,11 +105,49 @@ def test_a_budget_that_makes_no_sense_is_told(arguments, words, capsys, runs_fol
     assert code == 1 and words in err and err.count("\n") == 1 and json.loads(out)["fix"] and not runs_folder.exists()
 
 
+NARROW = (
+    "fit",
+    "--task",
+    "digits",
+    "--model",
+    "mlp",
+    "--width",
+    "hidden=[16],[32]",
+    "--set",
+    "epochs=1",
+    "--board",
+    "microbit",
+)
+
+
 @pytest.mark.board
-def test_a_budget_on_a_board(capsys, runs_folder):
-    narrow = ("fit", "--task", "digits", "--model", "cnn", "--width", "width=2", "--set", "epochs=1", "--budget", "1kB")
-    code, out, _ = tbn(capsys, *narrow, "--board", "microbit", "--json")
+def test_a_budget_of_a_board(capsys, runs_folder):
+    code, out, _ = tbn(capsys, *NARROW, "--budget", "1kB", "--ram", "2kB", "--instructions", 8_000, "--json")
     told = json.loads(out)
     assert code == 0 and told["best"]["bytes"] <= 1000
-    code, out, _ = tbn(capsys, "fit", told["best"]["runs"][0], "--board", "microbit", "--json")
-    assert code == 0 and json.loads(out)["boards"][0]["fits"]
+    taken = told["board"]
+    assert (
+        taken["ram_bytes"] <= taken["ram_limit"] == 2000
+        and taken["flash_bytes"] <= taken["flash_limit"]
+        and taken["instructions"] <= 8_000
+    )
+    best = told["best"]["runs"][0]
+    code, out, _ = tbn(capsys, "fit", best, "--board", "microbit", "--json")
+    fit = json.loads(out)["boards"][0]
+    assert (
+        code == 0
+        and fit["fits"]
+        and (fit["flash_bytes"], fit["ram_bytes"]) == (taken["flash_bytes"], taken["ram_bytes"])
+    )
+    code, out, _ = tbn(capsys, "eval", best, "--engine", "board", "--board", "microbit", "--limit", 1, "--json")
+    assert json.loads(out)["instructions"] == taken["instructions"], (
+        "what was planned is what the trained network takes"
+    )
+
+
+@pytest.mark.board
+@pytest.mark.parametrize(("limit", "words"), [(("--ram", "100B"), r"the smallest possible: .* 7\d\d bytes of RAM of 100;"),
+                                              (("--instructions", 100), r"the smallest possible: .*, \d,\d{3} instructions;")])  # fmt: skip
+def test_a_board_that_nothing_fits_is_told_with_the_smallest_possible(limit, words, capsys, runs_folder):
+    code, _, err = tbn(capsys, *NARROW, *limit)
+    assert code == 1 and re.search(words, err) and not list(runs_folder.glob("*"))

@@ -42,7 +42,7 @@ def test_random_points_begin_alike():
 @pytest.mark.parametrize(
     ("text", "values"),
     [("1,2,4", (1, 2, 4)), ("0.5", (0.5,)), ("tile,layer", ("tile", "layer")), ("true,false", (True, False)),
-     ("[64,32];[32,32]", ([64, 32], [32, 32])),
+     ("[64,32];[32,32]", ([64, 32], [32, 32])), ("[64,32],[32]", ([64, 32], [32])),
      ("1e-4..1e-2:log", Range(1e-4, 1e-2, log=True)), ("8..64", Range(8, 64, whole=True)), ("0.1..0.9", Range(0.1, 0.9))],
 )  # fmt: skip
 def test_values_as_they_are_written(text, values):
@@ -52,7 +52,7 @@ def test_values_as_they_are_written(text, values):
 @pytest.mark.parametrize(
     ("text", "words"),
     [("1,,2", "leaves a value out"), ("a..b", "is not a range"), ("1..2:cubic", "is not a range"), ("2..1", "is empty"),
-     ("0..1:log", "cannot begin at 0")],
+     ("0..1:log", "cannot begin at 0"), ("[64],[32", "not one list or more")],
 )  # fmt: skip
 def test_bad_values_are_told(text, words):
     with pytest.raises(TBNError, match=words):
