@@ -91,7 +91,17 @@ def save(packed: nn.Module, path: str | Path) -> None:
         "model": description,
         "sha256": _digest(tensors, description),
     }
-    write_bytes(path, to_bytes(tensors, metadata))
+    write_bytes(path, _steady(to_bytes(tensors, metadata)))
+
+
+def _steady(file: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: the library's order differs from call to call."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 def _digest(tensors: dict[str, Tensor], description: str) -> str:

@@ -22,24 +22,21 @@ from filelock import FileLock, Timeout
 from lightning.fabric import Fabric
 from safetensors.torch import save as to_bytes
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import tbn.tasks
 from tbn import artifact, checkpoint, runs
-from tbn.augment import augmentation
-from tbn.batches import Split
-from tbn.build import build, start_weights
 from tbn.config import RunConfig
 from tbn.convert import freeze
 from tbn.errors import TBNError
 from tbn.files import write_bytes, write_json
-from tbn.loop import Training, epoch, score
-from tbn.objectives import Objective, score_baselines
+from tbn.loop import epoch, score
+from tbn.objectives import score_baselines
 from tbn.provenance import provenance
 from tbn.schedule import Schedule, settle_norms
 from tbn.scores import METRICS
 from tbn.signals import signals, tiles_of
 from tbn.size import summary
+from tbn.start import launch, prepare, try_shapes
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -62,12 +59,12 @@ def fit(
         TBNError: bad configuration, no data, loss not finite, disk full; ``error.json`` in the folder says the same.
     """
     task = config.load_task()
-    _try_shapes(config, task)
+    try_shapes(config, task)
     if folder is not None and (folder / "config.json").exists():
         raise TBNError(
             f"{folder} already holds a run", f"go on with tbn train --resume {folder}, or choose another folder"
         )
-    fabric = _fabric(config)
+    fabric = launch(config)
     if fabric.is_global_zero:
         folder = folder or runs.new_folder(config.to_dict(), root)
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,53 +84,12 @@ def resume(run: str | Path, root: Path | None = None, *, listener: Listener | No
         return found
     config = RunConfig.from_dict(found.config)
     task = config.load_task()
-    return _guarded(_fabric(config), found.path, config, task, listener)
+    return _guarded(launch(config), found.path, config, task, listener)
 
 
 def is_first_process() -> bool:
     """Whether this is the process that writes and speaks; the only one, mostly."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
-
-
-def _fabric(config: RunConfig) -> Fabric:
-    """Started for the run's devices; several of them train data-parallel (gloo on a CPU, NCCL on GPUs)."""
-    kind, _, index = config.device.partition(":")
-    fabric = Fabric(
-        accelerator=kind,
-        devices=[int(index)] if index else config.devices,
-        num_nodes=config.nodes,
-        precision=config.precision,  # type: ignore[arg-type]
-        strategy="ddp" if config.devices * config.nodes > 1 else "auto",
-    )
-    fabric.launch()
-    return fabric
-
-
-def _try_shapes(config: RunConfig, task: tbn.tasks.Task) -> None:
-    """Refuse what cannot work before a folder is made: shapes alone, no memory."""
-    augmentation(str(config.augment), task.kind, task.input_shape)
-    if config.teacher and (taught := runs.complete(config.teacher).config["task"]) != task.name:
-        raise TBNError(
-            f"the teacher {config.teacher!r} is for task {taught!r}, this run for {task.name!r}",
-            f"name a run of {task.name!r}",
-        )
-    world, samples = config.devices * config.nodes, len(task.train_targets)
-    assert config.batch_size is not None
-    if min(config.batch_size, samples) < world:
-        raise TBNError(
-            f"a batch of {min(config.batch_size, samples)} cannot be shared out over {world} processes",
-            "raise the batch size or use fewer devices",
-        )
-    with torch.device("meta"):
-        model, _ = build(config, task.model_arguments)
-        outputs = model(torch.empty(2, *task.input_shape))
-    target = tuple(task.train_targets.shape[1:])
-    expected = (2, *target) if task.kind == "forecasting" else (2, len(task.classes), *target)
-    if tuple(outputs.shape) != expected:
-        raise TBNError(
-            f"model {config.model!r} gives {tuple(outputs.shape)} for a batch of 2, task {task.name!r} needs {expected}",
-            "leave classes and shapes to the task, or choose another model",
-        )
 
 
 def _guarded(
@@ -165,36 +121,10 @@ def _guarded(
     return runs.Run(folder)
 
 
-def _prepare(fabric: Fabric, config: RunConfig, task: tbn.tasks.Task) -> tuple[Training, str]:
-    """Network, optimiser and data on the device, and the conversion report."""
-    weights = start_weights(config.warm_start) if config.warm_start else None
-    network, report = build(config, task.model_arguments, weights)
-    network.to(fabric.device)
-    teacher = None
-    if config.teacher:
-        from tbn.restore import latent_model
-
-        teacher = latent_model(runs.complete(config.teacher)).to(fabric.device)
-    average = None
-    if config.ema:
-        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)  # type: ignore[no-untyped-call]
-    train, test = (
-        Split(inputs, targets, task, fabric.device)
-        for inputs, targets in (
-            (task.train_inputs, task.train_targets),
-            (task.test_inputs, task.test_targets),
-        )
-    )
-    return Training(
-        config, fabric, network, network, checkpoint.optimizer_of(config, network), average, teacher,
-        Objective(task, config.label_smoothing or 0.0), train, test, augmentation(str(config.augment), task.kind, task.input_shape),
-    ), report  # fmt: skip
-
-
 def _train(fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task, listener: Listener) -> None:
     assert config.epochs is not None
     started, first = time.monotonic(), fabric.is_global_zero
-    training, report = _prepare(fabric, config, task)
+    training, report = prepare(fabric, config, task)
     if first:
         with (folder / "log.txt").open("a") as log:
             log.write("\n".join(filter(None, (f"data: {task.source}", report))) + "\n")
@@ -207,7 +137,7 @@ def _train(fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task
         schedule.enter(number)
         epoch_started, tiles = time.monotonic(), tiles_of(training.network)
         last: dict[str, Any] = rows[-1] if rows else {}
-        say = partial(_say, listener, number, config.epochs)
+        say = partial(tell, listener, number, config.epochs)
         trained = epoch(training, number, partial(say, last))
         if number == config.epochs and config.norm_batches:
             settle_norms(training.tested, training.train, config.norm_batches, config.batch_size or 1)
@@ -219,9 +149,9 @@ def _train(fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task
         rows.append(row)
         watched.append({"epoch": number, "layers": signals(training.network, tiles)})
         if first:
-            _write_lines(folder / "metrics.jsonl", rows)
+            write_lines(folder / "metrics.jsonl", rows)
             if config.p:
-                _write_lines(folder / "signals.jsonl", watched)
+                write_lines(folder / "signals.jsonl", watched)
             checkpoint.write(
                 folder,
                 training.network,
@@ -234,19 +164,21 @@ def _train(fabric: Fabric, folder: Path, config: RunConfig, task: tbn.tasks.Task
         metric = METRICS[task.metric]
         say(row, 1.0, f"epoch {number} of {config.epochs}: test {metric.label} {metric.text(tested[metric.name])}")
     if first:
-        _finish(folder, config, task, training.tested.float().cpu(), rows[-1], before + time.monotonic() - started)
+        finish(folder, config, task, training.tested.float().cpu(), rows[-1], before + time.monotonic() - started)
     fabric.barrier()
 
 
-def _say(listener: Listener, number: int, epochs: int, row: dict[str, Any], fraction: float, message: str) -> None:
+def tell(listener: Listener, number: int, epochs: int, row: dict[str, Any], fraction: float, message: str) -> None:
+    """How far a training is: ``fraction`` of epoch ``number``, with the last row of its curve."""
     listener({**row, "epochs": epochs, "fraction": (number - 1 + fraction) / epochs, "message": message})
 
 
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A file of JSON lines."""
     write_bytes(path, "".join(json.dumps(line) + "\n" for line in rows).encode())
 
 
-def _finish(
+def finish(
     folder: Path, config: RunConfig, task: tbn.tasks.Task, model: nn.Module, last: dict[str, Any], seconds: float
 ) -> None:
     """Write the weights, the packed twin and, last of all, the result."""

@@ -98,6 +98,13 @@ def test_buffers_that_are_parts_of_one_tensor(tmp_path):
     assert tbn.summary(loaded).total_bytes == sum(tensor.nbytes for tensor in tensors.values())
 
 
+def test_equal_models_are_equal_files(tmp_path):
+    model = packed()
+    for number in range(8):
+        tbn.save(model, tmp_path / f"{number}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_a_state_that_is_not_tensors_is_refused(tmp_path):
     class Extra(nn.Linear):
         def get_extra_state(self) -> dict[str, int]:

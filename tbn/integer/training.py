@@ -31,7 +31,8 @@ from tbn.integer.twin import Twin
 from tbn.loop import epoch, score
 from tbn.objectives import Objective
 from tbn.restore import task_of
-from tbn.train import Listener, _fabric, _finish, _prepare, _say, _write_lines
+from tbn.start import launch, prepare
+from tbn.train import Listener, finish, tell, write_lines
 
 BATCH = 100
 LR_SHARE = 0.1  # of the run's own peak learning rate
@@ -79,17 +80,17 @@ def fine_tune(
     folder = folder or runs.new_folder(config.to_dict(), root)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", {**config.to_dict(), "warm_start": found.id, "quantised": True})
-    _write_lines(folder / "metrics.jsonl", rows)
+    write_lines(folder / "metrics.jsonl", rows)
     spent = float((found.result or {}).get("seconds", 0.0)) + time.monotonic() - started
-    _finish(folder, config, task, model, rows[-1], spent)
+    finish(folder, config, task, model, rows[-1], spent)
     write_json(folder / "result.json", {**read_json(folder / "result.json"), "integer": whole})
     return runs.Run(folder)
 
 
 def _trained(config: RunConfig, task: tbn.tasks.Task, listener: Listener) -> tuple[nn.Module, list[dict[str, Any]]]:
     """The model after the epochs, with ``tbn_ranges``, and a row an epoch."""
-    fabric = _fabric(config)
-    training, _ = _prepare(fabric, config, task)
+    fabric = launch(config)
+    training, _ = prepare(fabric, config, task)
     raw = torch.from_numpy(np.asarray(task.train_inputs[:IMAGES]))
     if raw.dtype != torch.uint8:
         raise TBNError(
@@ -120,7 +121,7 @@ def _trained(config: RunConfig, task: tbn.tasks.Task, listener: Listener) -> tup
 
 
 def _saying(listener: Listener, number: int, epochs: int) -> Callable[[dict[str, Any], float, str], None]:
-    return lambda row, fraction, message: _say(listener, number, epochs, row, fraction, message)
+    return lambda row, fraction, message: tell(listener, number, epochs, row, fraction, message)
 
 
 def measured(network: IntegerNetwork, task: tbn.tasks.Task, limit: int | None = None) -> dict[str, Any]:

@@ -51,12 +51,12 @@ def train_quickly(config: RunConfig, task: Task, keep: Path | None = None) -> Qu
 
     from tbn.loop import epoch, score
     from tbn.schedule import Schedule, settle_norms
-    from tbn.train import _fabric, _prepare
+    from tbn.start import launch, prepare
 
     assert config.epochs is not None
     with threads(1):
-        fabric = _fabric(config)
-        training, _ = _prepare(fabric, config, task)
+        fabric = launch(config)
+        training, _ = prepare(fabric, config, task)
         training.model, training.optimizer = fabric.setup(training.network, training.optimizer)
         schedule = Schedule(config, (training.network, training.average))
         for number in range(1, config.epochs + 1):
