@@ -29,6 +29,13 @@ ALPHAS = {
     "p4-latent": "an alpha a tile, of the latent weights",
     "p4-latent-one_alpha": "one alpha a layer, of the latent weights",
 }
+LAMBDAS = {
+    "p4": "λ = 1,000 (all layers but the last)",
+    "p4-lambda2000": "λ = 2,000 (without the embedding)",
+    "p4-lambda4000": "λ = 4,000 (only layers that mix channels)",
+    "binary": "no layer",
+}
+WITHOUT_FIGURE = ("alphas", "lambda")  # in README
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,11 @@ def findings(rows: pd.DataFrame | None = None) -> tuple[Finding, ...]:
         found.append(_fronts(versions))
     if len(charts.kept_gain(versions)):
         found.append(_scaling(versions))
-    alphas = _alphas(versions)
-    return tuple([*found, alphas] if alphas else found)
+    choices = (
+        _choice(versions, "alphas", "What do the alphas do", ALPHAS),
+        _choice(versions, "lambda", "Which layers should be tiled", LAMBDAS),
+    )
+    return (*found, *(choice for choice in choices if choice is not None))
 
 
 def _count(number: int, what: str) -> str:
@@ -154,14 +164,14 @@ def _scaling(versions: pd.DataFrame) -> Finding:
     return Finding("scaling", "What does each halving of the bits cost?", answer, charts.scaling(versions))
 
 
-def _alphas(versions: pd.DataFrame) -> Finding | None:
-    """The paper's ablation of alphas."""
-    part = _variants(versions, ALPHAS)
+def _choice(versions: pd.DataFrame, key: str, question: str, labels: dict[str, str]) -> Finding | None:
+    """One of the paper's ablations: versions of one family that differ in one choice."""
+    part = _variants(versions, labels)
     if part is None:
         return None
     return Finding(
-        "alphas",
-        f"What do the alphas do ({part['family'].iloc[0]}, p = 4)?",
+        key,
+        f"{question} ({part['family'].iloc[0]}, p = 4)?",
         f"{_listed(part)}. {_apart(part)}",
         charts.ablation(part),
     )
@@ -185,7 +195,7 @@ def _listed(part: pd.DataFrame) -> str:
             if metric.percent
             else f"{row['score']:.4f} ± {row['deviation']:.4f}"
         )
-        told.append(f"{row['label']} {number}")
+        told.append(f"{row['label']} {number} in {row['weight_bytes']:,} bytes")
     return "; ".join(told)
 
 
@@ -213,7 +223,7 @@ def made(rows: pd.DataFrame) -> str:
 def markdown(found: Sequence[Finding], pictures: str = "pages/pictures") -> str:
     """The questions and answers as a list, then the figures."""
     lines = [f"- **{finding.question}** {finding.answer}" for finding in found]
-    shown = [finding for finding in found if finding.key != "alphas"]
+    shown = [finding for finding in found if finding.key not in WITHOUT_FIGURE]
     drawn = [f"![{alt_text(finding.figure).split('. ')[0]}]({pictures}/{finding.key}.svg)" for finding in shown]
     return "\n\n".join(["\n".join(lines), *drawn])
 

@@ -84,3 +84,12 @@ def test_the_command_prints_markdown_and_draws(rows, tmp_path):
         drawn = {file.stem: file.read_text() for file in tmp_path.glob("*.svg")}
         assert {"equal_bytes", "fronts", "scaling"} <= set(drawn)
         assert all(text.startswith("<svg") and len(re.findall("<path", text)) > 5 for text in drawn.values())
+
+
+def test_lambda_is_told_with_its_bytes(rows):
+    default = rows[(rows["family"] == "fashion_mnist, mlp_mixer") & rows["version"].isin(["p4", "binary"])]
+    few = default[default["version"] == "p4"].assign(version="p4-lambda2000", weight_bytes=3_456)
+    fewest = few.assign(version="p4-lambda4000", score=few["score"] + 0.2, weight_bytes=4_567)
+    rest = rows[(rows["family"] != "fashion_mnist, mlp_mixer") & ~rows["version"].str.contains("-")]
+    answer = findings.findings(pd.concat([rest, default, few, fewest]))[-1].answer
+    assert "in 3,456 bytes; " in answer and "(only layers that mix channels)" in answer.split("Beyond the spread")[1]
