@@ -116,7 +116,8 @@ def measure(goal: Goal, task: Task, found: Table, epochs: int, say: Say) -> dict
 def _candidates(
     judge: Judge, rooms: Sequence[tuple[Table, tuple[float, float | None]]], sensitivity: Mapping[str, float]
 ) -> Iterator[Candidate]:
-    """What the programme proposes for each width, and the uniform factor that fits it; what a board refuses is left out."""
+    """What the programme proposes for each width, and the uniform factor that fits it (layers that cannot take it have the largest below it); what a
+    board refuses is left out."""
     for found, room in rooms:
         seen: list[Mapping[str, int]] = []
         uniform = choosing.best_uniform(found, *room)
@@ -124,12 +125,7 @@ def _candidates(
         for layers in [*([uniform] if uniform else []), *proposed]:
             if layers not in seen and judge.allows(found, layers):
                 seen.append(layers)
-                yield Candidate(
-                    found.model_args,
-                    layers,
-                    found.bytes(layers),
-                    len(set(layers.values()) - {1}) < 2 and layers == uniform,
-                )
+                yield Candidate(found.model_args, layers, found.bytes(layers), layers == uniform)
 
 
 def _rounds(goal: Goal, task: Task, candidates: Sequence[Candidate], short: int, say: Say) -> list[Candidate]:

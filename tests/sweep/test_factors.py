@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tbn.errors import TBNError
-from tbn.sweep.factors import Choice, Table, best_uniform, contradiction, costs, parse_bytes, propose
+from tbn.sweep.budget import _candidates
+from tbn.sweep.factors import Choice, Table, best_uniform, contradiction, costs, parse_bytes, propose, table
+from tbn.sweep.goal import Goal
+from tbn.sweep.limits import Judge, Limits
 
 SENSITIVITY = {"conv1": 0.3, "conv2": 0.02, "fc": 0.1}
 
@@ -79,3 +82,19 @@ def test_a_budget_that_nothing_fits_says_the_smallest_possible():
         and f"--budget {least}B" in error.fix
     )
     assert propose(small, {}, 100) == [] and best_uniform(small, 100) is None
+
+
+def test_one_factor_everywhere_may_be_smaller_in_a_layer_that_cannot_take_it():
+    goal = Goal("digits", Limits(10**9), "cnn", widths=({"width": 10},))
+    found = table(goal.config(goal.widths[0]), goal.config({}).load_task())
+    uniform = found.uniform(4)
+    assert set(uniform.values()) == {1, 2, 4}, (
+        "the first convolution of 90 weights takes p = 2, the last layer is binary"
+    )
+    limit = found.bytes(uniform)
+    told = list(_candidates(Judge(goal), [(found, (limit, None))], dict.fromkeys(uniform, 0.1)))
+    assert (
+        [one.layers for one in told if one.uniform] == [uniform]
+        and len(told) > 1
+        and all(one.bytes <= limit for one in told)
+    )
