@@ -9,7 +9,8 @@ Each order is turned into a layer of "rows" and something before or behind it, s
 Where an alpha ends within a row, the signs have no factor in common: then the weight is written out in floats, for torch alone.
 
 On a GPU, Triton takes the layer behind "interleaved"; the binary layers behind "inputs" and "rolled" have one copy of each row, which its kernel
-does not take, so torch multiplies them. This ran in Triton's interpreter only and was never run on a GPU.
+does not take, so torch multiplies them. ``tests/kernels/triton_orders_cases.py`` holds that, in Triton's interpreter and wherever there is a GPU;
+no GPU has run it so far.
 """
 
 from __future__ import annotations

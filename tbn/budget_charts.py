@@ -42,7 +42,8 @@ def candidates(rows: Sequence[Mapping[str, Any]], budget: int | None = None) -> 
     figure.update_yaxes(title="Held-out score of the last short training, up is better")
     figure.update_layout(height=360, margin=MARGIN, legend=legend())
     ranked = sorted(
-        (row for row in rows if row["score"] is not None), key=lambda row: (-int(row["trainings"]), -float(row["score"]))
+        (row for row in rows if row["score"] is not None),
+        key=lambda row: (-int(row["trainings"]), -float(row["score"])),
     )
     best = f"; the best is {described(ranked[0])} with {bytes_text(ranked[0]['bytes'])}" if ranked else ""
     return with_alt(figure, f"Bytes and held-out score of {len(rows)} networks under the budget{best}.")

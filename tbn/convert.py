@@ -50,8 +50,8 @@ class TilingConfig:
         exclude: name patterns (as in a shell) of layers that keep full precision.
         per_layer: name pattern -> tiling factor, over ``p`` and ``min_layer_size``; the last matching pattern counts.
         order: how blocks lie in the weight: "rows" is the paper's row-major order, "interleaved", "inputs" and "rolled" are told in
-            ``kernels.orders``. Torch, the C kernel and ONNX take every order, generated C for now "rows" alone. On a GPU, Triton is to multiply
-            "rows" and "interleaved", torch the others: that ran in Triton's interpreter only, never on a GPU.
+            ``kernels.orders``. Torch, the C kernel, ONNX and generated C take every order. On a GPU, Triton multiplies "rows" and "interleaved",
+            torch the others: for orders but "rows" that is tested in Triton's interpreter, and no GPU has run it so far.
         estimator: what of the gradient reaches the latent weights: "identity" is the paper's, the others are told in ``tbn.estimators``.
         standardise: whether each output's latent weights get mean 0 and deviation 1 before their signs are taken.
 

@@ -28,7 +28,7 @@ from tbn.export.report import (
 from tbn.files import write_bytes, write_json
 from tbn.integer.arena import Arena, plan
 from tbn.integer.classes import rate_of
-from tbn.integer.network import Codes, IntegerNetwork, Layer, Norm, Operation, Product, Signs, Swap, Table
+from tbn.integer.network import Codes, Fold, IntegerNetwork, Layer, Norm, Operation, Product, Signs, Swap, Table
 from tbn.integer.reference import run
 
 SELF_TEST_IMAGES = 32
@@ -98,6 +98,8 @@ def _render(network: IntegerNetwork, title: str, model_hash: str) -> tuple[str, 
         "rate": None if network.front else rate_of(network.output_scale),
         "input_text": _input_text(network),
         "vectors": any(_is_of_vectors(operation) for operation in network.operations),
+        "orders": any(isinstance(operation, Fold) for operation in network.operations)
+        or any(layer.weights.ordered for layer in network.layers),
         "rows": [
             {"name": network.tensors[t].name, "start": start, "end": start + network.tensors[t].count} for t, start in used
         ],
@@ -147,7 +149,8 @@ def _exported(network: IntegerNetwork) -> tuple[ExportedLayer, ...]:
             shape = weights.rows, weights.row_length, p, weights.distinct_rows
             found.append(ExportedLayer(operation.name, kind, *shape, operation.relu, size, named))
         else:
-            kind = "table" if isinstance(operation, Table) else "norm" if isinstance(operation, Norm) else "channels"
+            kinds = {Table: "table", Norm: "norm", Fold: "fold"}
+            kind = kinds.get(type(operation), "channels")
             found.append(ExportedLayer(operation.name, kind, 0, 0, 0, 0, False, size, named))
     return tuple(found)
 

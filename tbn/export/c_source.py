@@ -19,11 +19,13 @@ import torch
 from torch import nn
 
 from tbn.errors import TBNError
-from tbn.export.network import FIX, FullyConnected, Step, steps_of
+from tbn.export.network import FIX, Fold, FullyConnected, Step, inputs_of, steps_of
 from tbn.export.report import HEADER, REFERENCE, REPORT, SOURCE, ArenaPart, ExportedLayer, ExportReport
 from tbn.files import write_bytes, write_json
 
 TABLE_FLOATS = 256  # TBN_TABLE_FLOATS of tbn_runtime.h
+TABLED = ("tiled", "interleaved")  # operations that need the table
+PARTS = ("tile", "weight", "alphas", "bias", "copies")  # of a layer: its arrays
 SELF_TEST_IMAGES = 32
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -52,12 +54,16 @@ class Source:
 def generate(steps: tuple[Step, ...], input_count: int, scale: float, offset: float, title: str) -> Source:
     """C source of a network whose raw input is ``input_count`` bytes, each ``raw * scale + offset``."""
     layers = [step for step in steps if isinstance(step, FullyConnected)]
-    if layers[0].row_length != input_count:
+    if inputs_of(steps, layers[0]) != input_count:
         raise TBNError(
-            f"'{layers[0].name}' takes {layers[0].row_length} values but the task's images have {input_count}", FIX
+            f"'{layers[0].name}' takes {inputs_of(steps, layers[0])} values but the task's images have {input_count}",
+            FIX,
         )
     symbols = _symbols([layer.name for layer in layers])
-    exported = tuple(_exported(layer, symbol) for layer, symbol in zip(layers, symbols, strict=True))
+    folds = {step.name: step for step in steps if isinstance(step, Fold)}
+    exported = tuple(
+        _exported(layer, symbol, folds.get(layer.name)) for layer, symbol in zip(layers, symbols, strict=True)
+    )
     arena = _plan_arena(layers, input_count)
     model_hash = _hash(steps, input_count, scale, offset)
     weight_bytes = sum(layer.bytes for layer in exported)
@@ -72,7 +78,9 @@ def generate(steps: tuple[Step, ...], input_count: int, scale: float, offset: fl
     header = environment.get_template("model.h.j2").render(shared)
     code = environment.get_template("model.c.j2").render(
         shared,
-        layers=[_layer_text(layer, symbol) for layer, symbol in zip(layers, symbols, strict=True)],
+        layers=[
+            _layer_text(layer, symbol, folds.get(layer.name)) for layer, symbol in zip(layers, symbols, strict=True)
+        ],
         buffers=[{"symbol": part.name.split(":")[0], "start": part.start // 4} for part in arena],
         calls=_calls(steps, symbols, input_count),
         scale=c_float(scale),
@@ -124,9 +132,10 @@ def c_float(value: float) -> str:
     return text + ("f" if re.search(r"[.e]", text) else ".0f")
 
 
-def _exported(layer: FullyConnected, symbol: str) -> ExportedLayer:
+def _exported(layer: FullyConnected, symbol: str, fold: Fold | None) -> ExportedLayer:
     arrays: dict[str, npt.NDArray[Any] | None] = {
         "tile": layer.tile, "weight": layer.weight, "alphas": layer.alphas, "bias": layer.bias,
+        "copies": None if fold is None else fold.alphas,
     }  # fmt: skip
     named = {key: (f"{symbol}_{key}", int(array.nbytes)) for key, array in arrays.items() if array is not None}
     distinct = layer.geometry.distinct_rows if layer.weight is None else layer.rows
@@ -143,7 +152,7 @@ def _plan_arena(layers: list[FullyConnected], input_count: int) -> tuple[ArenaPa
     parts: list[tuple[str, int]] = [
         (f"{name}: {', '.join(owner for _, owner in held)}", max(n for n, _ in held)) for name, held in sizes if held
     ]
-    if any(layer.operation == "tiled" for layer in layers):
+    if any(layer.operation in TABLED for layer in layers):
         parts.append(("table: sums of 4 inputs", TABLE_FLOATS))
     arena, start = [], 0
     for name, count in parts:
@@ -162,21 +171,27 @@ def _calls(steps: tuple[Step, ...], symbols: list[str], input_count: int) -> lis
             symbol = symbols[done]
             done += 1
             target = "outputs" if done == last else names[done % 2]
-            scratch = ", table, TBN_TABLE_FLOATS" if step.operation == "tiled" else ""
+            scratch = ", table, TBN_TABLE_FLOATS" if step.operation in TABLED else ""
+            turn = f"{step.roll}u, " if step.operation == "ordered" else ""
             calls.append(
-                f"tbn_fully_connected_{step.operation}(&{symbol}, {source}, {count}, {target}, {step.rows}{scratch})"
+                f"tbn_fully_connected_{step.operation}(&{symbol}, {turn}{source}, {count}, {target}, {step.rows}{scratch})"
             )
             count = step.rows
+        elif isinstance(step, Fold):
+            alphas = "NULL" if step.alphas is None else f"{symbols[done]}_copies"
+            calls.append(f"tbn_fold_inputs({source}, {step.count}, {step.copies}, {alphas})")
+            count = step.count
         else:
             calls.append(f"tbn_relu({source}, {count})")
     return calls
 
 
-def _layer_text(layer: FullyConnected, symbol: str) -> dict[str, Any]:
+def _layer_text(layer: FullyConnected, symbol: str, fold: Fold | None) -> dict[str, Any]:
     """What the template prints of a layer."""
     text: dict[str, Any] = {
         "symbol": symbol, "name": layer.name.replace("*/", ""), "operation": layer.operation, "rows": layer.rows,
         "row_length": layer.row_length, "relu": layer.relu, "p": layer.p, "bias_rows": _float_rows(layer.bias),
+        "fold": 0 if fold is None else fold.copies, "copy_rows": "" if fold is None else _float_rows(fold.alphas), "roll": layer.roll,
     }  # fmt: skip
     if layer.tile is None or layer.alphas is None:
         return text | {"weight_rows": _float_rows(layer.weight)}
@@ -203,7 +218,7 @@ def _symbols(names: list[str]) -> list[str]:
     for name in names:
         base = symbol = "tbn_layer_" + re.sub(r"\W", "_", name, flags=re.ASCII)
         number = 2
-        while taken & (own := {symbol, *(f"{symbol}_{part}" for part in ("tile", "weight", "alphas", "bias"))}):
+        while taken & (own := {symbol, *(f"{symbol}_{part}" for part in PARTS)}):
             symbol, number = f"{base}_{number}", number + 1
         taken |= own
         symbols.append(symbol)
@@ -214,9 +229,15 @@ def _hash(steps: tuple[Step, ...], input_count: int, scale: float, offset: float
     """First 16 hex digits of the sha256 of everything that decides the answers."""
     digest = hashlib.sha256(f"{input_count} {c_float(scale)} {c_float(offset)}".encode())
     for step in steps:
+        if isinstance(step, Fold):
+            digest.update(
+                f"fold {step.count} {step.copies}".encode() + (b"" if step.alphas is None else step.alphas.tobytes())
+            )
+            continue
         if not isinstance(step, FullyConnected):
             digest.update(b"relu")
             continue
+        digest.update(b"" if step.order == "rows" else step.order.encode())
         digest.update(f"{step.rows} {step.row_length} {step.p} {step.relu}".encode())
         for array in (step.tile, step.alphas, step.weight, step.bias):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())

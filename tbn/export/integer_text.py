@@ -14,6 +14,7 @@ from tbn.integer.network import (
     Add,
     Affine,
     AveragePool,
+    Fold,
     IntegerNetwork,
     Layer,
     MaxPool,
@@ -96,6 +97,13 @@ def _constant(operation: Operation, symbol: str) -> tuple[str, Fields] | None:
         return "tbn_integer_average", _named(operation, "multiplier bias zero shift low high")
     if isinstance(operation, Swap):
         return "tbn_axes", _named(operation, "outer rows columns inner")
+    if isinstance(operation, Fold):
+        own = _named(operation, "outer copies inner bias")
+        return "tbn_integer_folding", [
+            *own,
+            ("multipliers", f"{symbol}_multipliers"),
+            *_named(operation, "zero shift low high"),
+        ]
     if isinstance(operation, Product):
         part = operation.scaling
         own = [("multiplier", int(part.multipliers[0])), ("bias", int(part.biases[0]) << part.bias_shift)]
@@ -138,8 +146,11 @@ def _comment(operation: Operation) -> str:
     if not isinstance(weights, Signs):
         return f"{operation.name}: {kind}, {weights.rows} x {weights.row_length} int8 weights"
     how = "in blocks of inputs" if uses_block(operation) else "sign by sign"
+    order = (
+        ", equal rows side by side" if weights.interleaved else f", rolled by {weights.roll}" if weights.roll else ""
+    )
     return (
-        f"{operation.name}: {kind}, {weights.rows} x {weights.row_length}, a tile of {weights.tile_length} signs, p = {weights.tiles}: "
+        f"{operation.name}: {kind}, {weights.rows} x {weights.row_length}, a tile of {weights.tile_length} signs, p = {weights.tiles}{order}: "
         f"{weights.distinct_rows} rows computed, {how}"
     )
 
@@ -150,6 +161,8 @@ def call(number: int, operation: Operation, network: IntegerNetwork, arena: Aren
     source, target = _place(operation.source, arena), _place(operation.target, arena)
     shapes = f"{source}, &tbn_image_{operation.source}, {target}, &tbn_image_{operation.target}"
     if isinstance(operation, Layer):
+        if operation.weights.ordered:
+            return _ordered_call(operation, symbol, source, target, shapes)
         if operation.largest:
             image, rows = f"&tbn_image_{operation.source}", operation.weights.rows
             return f"tbn_integer_largest(&{symbol}, {source}, {image}, {target}, {rows}, &scratch)"
@@ -173,7 +186,19 @@ def call(number: int, operation: Operation, network: IntegerNetwork, arena: Aren
         return f"tbn_integer_swap(&{symbol}, {source}, {target})"
     if isinstance(operation, Product):
         return f"tbn_integer_matrix_product(&{symbol}, {source}, {_place(operation.other, arena)}, {target})"
+    if isinstance(operation, Fold):
+        return f"tbn_integer_fold(&{symbol}, {source}, {target})"
     return f"tbn_integer_table({symbol}_table, {source}, {target}, {count})"
+
+
+def _ordered_call(layer: Layer, symbol: str, source: str, target: str, shapes: str) -> str:
+    """The C call of a layer in the order "interleaved" or "rolled"."""
+    head = f"&{symbol}, {layer.weights.roll}u"
+    if layer.window is not None:
+        return f"tbn_integer_ordered_conv2d({head}, &{symbol}_window, {shapes}, &scratch)"
+    if layer.target < 0:
+        return f"tbn_integer_ordered_outputs({head}, {source}, {target}, {layer.weights.rows}, &scratch)"
+    return f"tbn_integer_ordered_rows({head}, {source}, {layer.positions}, {target}, &scratch)"
 
 
 def _place(tensor: int, arena: Arena) -> str:

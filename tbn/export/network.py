@@ -5,6 +5,7 @@ name, because a model that is exported in part would give wrong answers.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from kernels.layout import TileGeometry
+from kernels.orders import Order, roll
 from tbn.errors import TBNError
+from tbn.integer.orders import without_order
 from tbn.packed import PackedLayer, PackedLinear
 
 Floats = npt.NDArray[np.float32]
@@ -34,17 +37,36 @@ class FullyConnected:
     p: int = 0
     weight: Floats | None = None
     relu: bool = False
+    order: Order = "rows"
 
     @property
     def geometry(self) -> TileGeometry:
-        return TileGeometry(self.rows, self.row_length, max(1, self.p))
+        return TileGeometry(self.rows, self.row_length, max(1, self.p), self.order)
 
     @property
     def operation(self) -> str:
-        """The C operation: "tiled" wants whole rows in the tile, on byte borders; "pieces" takes any geometry."""
+        """The C operation: "tiled" and "interleaved" want whole rows in the tile, on byte borders; "pieces" and "ordered" take any geometry."""
         if self.weight is not None:
             return "float32"
-        return "tiled" if self.geometry.copies == self.p and self.row_length % 8 == 0 else "pieces"
+        whole = self.geometry.copies == self.p and self.row_length % 8 == 0
+        if self.order == "rows":
+            return "tiled" if whole else "pieces"
+        return "interleaved" if whole else "ordered"
+
+    @property
+    def roll(self) -> int:
+        """How far each tile is rolled beyond the one before."""
+        return roll(self.row_length, self.p, self.geometry.tile_length) if self.order == "rolled" else 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Inputs that meet equal signs, added up in place before the layer ``name``: ``count`` sums of ``copies`` inputs, with alphas or none."""
+
+    name: str
+    count: int
+    copies: int
+    alphas: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +74,7 @@ class Relu:
     """A ReLU that follows no layer (on the input, or twice in a row): done in place."""
 
 
-Step = FullyConnected | Relu
+Step = FullyConnected | Fold | Relu
 
 
 def steps_of(model: nn.Module) -> tuple[Step, ...]:
@@ -70,11 +92,17 @@ def steps_of(model: nn.Module) -> tuple[Step, ...]:
     if not isinstance(steps[-1], FullyConnected):
         raise TBNError("the model does not end with a fully connected layer", FIX)
     for before, after in itertools.pairwise(layers):
-        if before.rows != after.row_length:
+        if before.rows != inputs_of(steps, after):
             raise TBNError(
-                f"'{before.name}' gives {before.rows} values but '{after.name}' takes {after.row_length}", FIX
+                f"'{before.name}' gives {before.rows} values but '{after.name}' takes {inputs_of(steps, after)}", FIX
             )
     return tuple(steps)
+
+
+def inputs_of(steps: Iterable[Step], layer: FullyConnected) -> int:
+    """Inputs of a layer, before some of them are added up."""
+    folded = next((step for step in steps if isinstance(step, Fold) and step.name == layer.name), None)
+    return layer.row_length if folded is None else folded.count * folded.copies
 
 
 class _Tracer(fx.Tracer):
@@ -101,20 +129,18 @@ def _walk(model: nn.Module) -> list[Step]:
         else:
             if list(node.all_input_nodes) != [previous]:
                 raise TBNError(f"'{node.target}' does not simply follow the step before it (a branch or a sum)", FIX)
-            step = _step(node, modules)
-            if step is not None:
-                steps.append(step)
+            steps += _step(node, modules)
         previous = node
     return steps
 
 
-def _step(node: fx.Node, modules: dict[str, nn.Module]) -> Step | None:
+def _step(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[Step, ...]:
     if node.op == "call_module":
         return _module_step(str(node.target), modules[str(node.target)])
     if node.target in (torch.flatten, "flatten") and _flattens(node):
-        return None
+        return ()
     if node.target in (torch.relu, F.relu, "relu"):
-        return Relu()
+        return (Relu(),)
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     raise TBNError(
         f"the model calls '{name}': the C runtime of this version has fully connected layers and ReLU only in float32",
@@ -128,28 +154,28 @@ def _flattens(node: fx.Node) -> bool:
     return (start, end) == (1, -1)
 
 
-def _module_step(name: str, module: nn.Module) -> Step | None:
+def _module_step(name: str, module: nn.Module) -> tuple[Step, ...]:
     if isinstance(module, PackedLinear):
-        if module.order != "rows" and module.p > 1:
-            raise TBNError(
-                f"the blocks of '{name}' lie in the order {module.order!r}, and the C runtime reads 'rows'",
-                "train with order='rows' for a board, or use another engine",
-            )
-        return FullyConnected(
-            name, module.out_features, module.in_features, _floats(name, "bias", module.bias),
-            tile=module.tile.detach().cpu().numpy().copy(), alphas=_floats(name, "alphas", module.alphas), p=module.p,
+        folded, plain = without_order(module, name)
+        layer = FullyConnected(
+            name, plain.out_features, plain.in_features, _floats(name, "bias", plain.bias),
+            tile=plain.tile.detach().cpu().numpy().copy(), alphas=_floats(name, "alphas", plain.alphas), p=plain.p,
+            order=plain.order if plain.geometry.copies > 1 or plain.order == "rolled" else "rows",
         )  # fmt: skip
+        if folded is None:
+            return (layer,)
+        alphas = None if bool((folded.factors == 1).all()) else _floats(name, "alphas", folded.factors)
+        return Fold(name, plain.in_features, len(folded.factors), alphas), layer
     if type(module) is nn.Linear:
         weight = _floats(name, "weight", module.weight)
-        return FullyConnected(
-            name, module.out_features, module.in_features, _floats(name, "bias", module.bias), weight=weight
-        )
+        bias = _floats(name, "bias", module.bias)
+        return (FullyConnected(name, module.out_features, module.in_features, bias, weight=weight),)
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
-        return None
+        return ()
     if isinstance(module, nn.ReLU):
-        return Relu()
+        return (Relu(),)
     if isinstance(module, nn.Identity) or (isinstance(module, nn.Dropout) and not module.training):
-        return None
+        return ()
     kind = f"{type(module).__name__} in training mode" if isinstance(module, nn.Dropout) else type(module).__name__
     raise TBNError(
         f"'{name}' is a {kind}: the C runtime of this version has fully connected layers and ReLU only in float32", FIX

@@ -22,11 +22,13 @@ class ExportedLayer:
     """One operation in the C source that has arrays in flash; symbols name them.
 
     Attributes:
-        operation: "integer", "integer convolution", "table" or "channels"; of float32 source "tiled", "pieces" or "float32".
+        operation: "integer", "integer convolution", "table", "norm", "fold" or "channels"; of float32 source "tiled", "pieces",
+            "interleaved", "ordered" or "float32".
         rows, row_length: shape of the weight; 0 where there is none.
         p: tiling factor; 0 for weights that are no signs.
         bytes: of all arrays together.
-        symbols: {"tile" | "weights" | "multipliers" | "biases" | "table" | "weight" | "alphas" | "bias": (C name, bytes)}.
+        symbols: {"tile" | "weights" | "multipliers" | "biases" | "table" | "weight" | "alphas" | "bias" | "copies":
+            (C name, bytes)}.
     """
 
     name: str

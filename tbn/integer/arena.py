@@ -118,8 +118,7 @@ def may_overlap(operation: Operation, source: int, target: int) -> bool:
 def uses_block(layer: Layer) -> bool:
     """Whether the C code has a fast way to the sums of a layer, which needs a block of memory (``tbn_integer_sums``)."""
     weights = layer.weights
-    whole = weights.tile_length == weights.distinct_rows * weights.row_length
-    return isinstance(weights, Signs) and not weights.cut and whole
+    return isinstance(weights, Signs) and not weights.cut and weights.whole
 
 
 def _alive(number: int, network: IntegerNetwork, lives: Mapping[int, tuple[int, int]], sizes: Mapping[int, int]) -> int:

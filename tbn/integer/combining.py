@@ -89,7 +89,8 @@ class Combining(Steps):
 def _of_one_pixel(step: Step) -> bool:
     """Whether a step is a convolution whose largest output can be kept as it goes."""
     what = step.what
-    return isinstance(what, LayerStep) and what.groups == 1 and what.window in (Window((1, 1)),) and not what.largest
+    one = isinstance(what, LayerStep) and what.groups == 1 and what.window in (Window((1, 1)),) and not what.largest
+    return one and getattr(cast("LayerStep", what).layer, "order", "rows") in ("rows", "inputs")
 
 
 def _after(second: Callable[..., Tensor], first: Callable[..., Tensor], x: Tensor) -> Tensor:

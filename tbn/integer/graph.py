@@ -24,12 +24,15 @@ from tbn.integer import operators, views
 from tbn.integer.building import called, refused, text_of
 from tbn.integer.combining import Combining
 from tbn.integer.network import Window
+from tbn.integer.orders import without_order
 from tbn.integer.steps import (
     CONVOLUTIONS,
     FIX,
+    FOLDED,
     INPUT,
     AddStep,
     AffineStep,
+    FoldStep,
     LayerStep,
     NormStep,
     Step,
@@ -171,13 +174,19 @@ class _Builder(Combining):
         else:
             positions = int(torch.Size(shape[:-1]).numel())
         activation = getattr(layer, "activation", "none")
-        plain: Any = layer
+        plain: Any
+        folded, plain = without_order(layer, str(node.target).removesuffix("_fused"))
+        sources: tuple[str, ...] = ()
+        if folded is not None:
+            outer, sources = (positions if window is None else groups), (f"{node.name}{FOLDED}",)
+            inner = torch.Size(shape).numel() // outer // len(folded.factors)
+            self.put(node, FoldStep(outer, folded.factors.double(), inner), folded, name=sources[0])
         if activation != "none":
-            plain = _twin(layer)
+            plain = _twin(plain)
             plain.activation = "none"
         clip = RELU if activation == "relu" else None
         name = f"{node.name}_sum" if activation == "gelu" else node.name
-        self.put(node, LayerStep(plain, window, groups, positions), plain, clip, name=name)
+        self.put(node, LayerStep(plain, window, groups, positions), plain, clip, sources, name)
         if activation == "gelu":
             self.put(node, TableStep(F.gelu), F.gelu, sources=(name,))
 

@@ -14,10 +14,11 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from tbn.integer.fold import Fold
 from tbn.integer.weights import Bytes, Piece, Scaling, Signs, Weights
 
 __all__ = [
-    "Add", "Affine", "AveragePool", "Codes", "IntegerNetwork", "Layer", "MaxPool", "Norm", "Operation", "Piece", "Product", "Scaling",
+    "Add", "Affine", "AveragePool", "Codes", "Fold", "IntegerNetwork", "Layer", "MaxPool", "Norm", "Operation", "Piece", "Product", "Scaling",
     "Signs", "Swap", "Table", "Weights", "Window",
 ]  # fmt: skip
 
@@ -186,7 +187,7 @@ class Product:
     scaling: Scaling
 
 
-Operation = Layer | MaxPool | AveragePool | Add | Affine | Table | Norm | Swap | Product
+Operation = Layer | MaxPool | AveragePool | Add | Affine | Table | Norm | Swap | Product | Fold
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,8 @@ class IntegerNetwork:
             if isinstance(operation, Layer | Affine | Norm):
                 yield operation.name, "multipliers", operation.scaling.multipliers
                 yield operation.name, "biases", operation.scaling.biases
+            if isinstance(operation, Fold):
+                yield operation.name, "multipliers", operation.multipliers
             if isinstance(operation, Table):
                 yield operation.name, "table", operation.table
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kernels.orders import roll
 from tbn.errors import TBNError
 from tbn.integer.network import Codes, Signs, Weights
 from tbn.integer.scaling import INT32
@@ -21,16 +22,17 @@ Floats = NDArray[np.float64]
 def weights_of(layer: Any) -> tuple[Signs | Weights, Floats]:
     """What a layer multiplies with, and (copies, pieces) float64 what a sum of it is worth."""
     if isinstance(layer, PackedLayer):
-        if layer.order != "rows" and layer.p > 1:
-            raise TBNError(
-                f"a layer's blocks lie in the order {layer.order!r}, and integer networks read 'rows'",
-                "train with order='rows' for integers, or use another engine",
-            )
         geometry, alphas = layer.geometry, finite("alphas", layer.alphas)
         rows = geometry.distinct_rows if layer.share else geometry.rows
         cut = alphas.size > 1 and geometry.tile_length % geometry.row_length != 0
-        tile = layer.tile.cpu().numpy().copy()
-        signs = Signs(geometry.rows, geometry.row_length, rows, geometry.tile_length, cut, tile)
+        tile, turn = layer.tile.cpu().numpy().copy(), 0
+        if layer.order == "rolled" and layer.p > 1:
+            turn = roll(geometry.row_length, layer.p, geometry.tile_length)
+            bits = np.unpackbits(tile, bitorder="little")[: geometry.tile_length]
+            stored = geometry.tile_length + min(geometry.row_length, geometry.tile_length) - 1
+            tile = np.packbits(np.resize(bits, stored), bitorder="little")
+        interleaved = layer.order == "interleaved" and rows < geometry.rows
+        signs = Signs(geometry.rows, geometry.row_length, rows, geometry.tile_length, cut, tile, interleaved, turn)
         tiles = np.array([piece.tile for piece in signs.pieces])
         of_row = np.array([piece.row for piece in signs.pieces])
         copies = np.arange(signs.copies)[:, None]
@@ -38,11 +40,16 @@ def weights_of(layer: Any) -> tuple[Signs | Weights, Floats]:
             copies * (signs.tiles // signs.copies) + tiles if alphas.size > 1 else np.zeros_like(copies + tiles)
         ]
         if layer.gain is not None:
-            factors = factors * finite("gain", layer.gain)[copies * rows + of_row]
+            factors = factors * in_copies(signs, finite("gain", layer.gain))[copies * rows + of_row]
         return signs, factors
     weight = finite("weight", layer.weight).reshape(len(layer.weight), -1)
     steps = np.maximum(np.abs(weight).max(1), 1e-30) / 127
     return Weights(np.rint(weight / steps[:, None]).astype(np.int8)), steps[None]
+
+
+def in_copies(weights: Signs | Weights, values: Floats) -> Floats:
+    """(outputs,) of a layer as they come: copy after copy, whatever the order of the outputs."""
+    return values.reshape(-1, weights.copies).T.reshape(-1) if weights.interleaved else values
 
 
 def finite(name: str, values: torch.Tensor) -> Floats:

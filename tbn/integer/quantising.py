@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tbn.errors import TBNError
+from tbn.integer.fold import fixed_point
 from tbn.integer.graph import steps_of
 from tbn.integer.network import (
     Add,
     Affine,
     AveragePool,
     Codes,
+    Fold,
     IntegerNetwork,
     Layer,
     MaxPool,
@@ -29,7 +31,7 @@ from tbn.integer.network import (
     Table,
     Window,
 )
-from tbn.integer.parameters import Floats, clip_codes, finite, linear, weights_of
+from tbn.integer.parameters import Floats, clip_codes, finite, in_copies, linear, weights_of
 from tbn.integer.ranges import Range, best_range, coding, has_range, measure
 from tbn.integer.scaling import INT32, scaling, stored, sum_limits
 from tbn.integer.series import MASKED_SERIES, SERIES, standardised
@@ -38,6 +40,7 @@ from tbn.integer.steps import (
     INPUT,
     AddStep,
     AffineStep,
+    FoldStep,
     LayerStep,
     NormStep,
     PoolStep,
@@ -73,8 +76,11 @@ def quantise(model: nn.Module, task: Any, ranges: Mapping[str, Range] | None = N
         model, raw, shape = nn.Sequential(model.layers, model.head).eval(), standardised(raw, front), (model.inputs,)
     steps = steps_of(model, shape)
     inputs = torch.from_numpy(raw).float() * float(task.scale) + float(task.offset)
-    if ranges is None:
-        ranges = measure(steps, inputs)
+    if ranges is None or any(isinstance(step.what, FoldStep) and step.name not in ranges for step in steps):
+        ranges = {
+            **measure(steps, inputs),
+            **(ranges or {}),
+        }  # a model that was trained in integers knows no sums of inputs
     missing = [step.name for step in steps[:-1] if has_range(step) and step.name not in ranges]
     if missing:
         raise TBNError(f"there is no range for '{missing[0]}'", "calibrate this model again")
@@ -154,6 +160,11 @@ class _Quantiser:
             return Affine(
                 step.name, source, target, given.zero, replace(found, multipliers=found.multipliers.reshape(-1))
             )
+        if isinstance(what, FoldStep):
+            shares = what.factors.numpy() * given.scale / codes.scale
+            centre = codes.zero + float(what.factors.sum()) * self.rest.get(source, 0.0) / codes.scale
+            numbers = fixed_point(step.name, shares, given.zero, centre)
+            return Fold(step.name, source, target, given.zero, what.outer, shares.size, what.inner, *numbers)
         if isinstance(what, NormStep):
             return self.norm(step, what, source, codes)
         if isinstance(what, SwapStep):
@@ -217,7 +228,7 @@ class _Quantiser:
         starts = np.flatnonzero(np.diff([piece.row for piece in weights.pieces], prepend=-1))
         of_ones = np.add.reduceat(factors * weights.matrix.sum(1, dtype=np.int64), starts, axis=1).reshape(-1)
         bias = what.layer.bias
-        biases = of_ones * rest + (0.0 if bias is None else finite(step.name, bias))
+        biases = of_ones * rest + (0.0 if bias is None else in_copies(weights, finite(step.name, bias)))
         unit = 1.0 if codes is None else codes.scale
         found, output_step = scaling(
             step.name, factors * given.scale / unit, biases / unit, sum_limits(weights, given.zero),

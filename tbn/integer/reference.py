@@ -13,6 +13,7 @@ from tbn.integer.network import (
     Add,
     Affine,
     Codes,
+    Fold,
     IntegerNetwork,
     Layer,
     MaxPool,
@@ -79,6 +80,8 @@ def _apply(
     if isinstance(operation, Swap):
         axes = operation.outer, operation.rows, operation.columns, operation.inner
         return given.reshape(-1, *axes).swapaxes(2, 3).reshape(shape)
+    if isinstance(operation, Fold):
+        return _clip(operation.totals(given), operation.shift, operation.low, operation.high).reshape(shape)
     if isinstance(operation, Product):
         return _product(operation, given, values[operation.other].astype(np.int64)).reshape(shape)
     space = tensors[operation.target].image[1:]
@@ -110,6 +113,8 @@ def _layer(layer: Layer, given: Integers, codes: Codes, tensors: tuple[Codes, ..
         own = np.flatnonzero(np.array(groups) == group)
         sums[:, :, own] = np.matmul(patches[:, :, group].astype(exact), matrix[own].T)
     total = scaled(layer, sums)  # (N, positions, outputs)
+    if layer.weights.interleaved:
+        total = total.reshape(*total.shape[:2], layer.weights.copies, -1).swapaxes(2, 3).reshape(total.shape)
     if layer.target < 0:
         return total.reshape(samples, -1)
     part = layer.scaling

@@ -13,7 +13,7 @@ from tbn.integer.network import Window
 from tbn.packed import PackedConv1d, PackedConv2d
 
 FIX = "use another engine for this model, or float32 firmware if it is an MLP"
-INPUT = "input"
+INPUT, FOLDED = "input", "_folded"  # the raw input; the end of a step's name: sums of inputs before a layer
 CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, PackedConv1d: 1, nn.Conv2d: 2, PackedConv2d: 2}
 
 
@@ -89,7 +89,16 @@ class ProductStep:
     columns: int
 
 
-What = LayerStep | AffineStep | TableStep | PoolStep | AddStep | ViewStep | NormStep | SwapStep | ProductStep
+@dataclass(frozen=True)
+class FoldStep:
+    """Codes of shape (outer, copies, inner) as (outer, inner): the copies times (copies,) float64 factors, added up."""
+
+    outer: int
+    factors: Tensor
+    inner: int
+
+
+What = LayerStep | AffineStep | TableStep | PoolStep | AddStep | ViewStep | NormStep | SwapStep | ProductStep | FoldStep
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tbn.errors import TBNError
 from tbn.integer.graph import steps_of
 from tbn.integer.operators import LINEAR, NORMS
 from tbn.integer.ranges import Range, coding, measure
-from tbn.integer.steps import CONVOLUTIONS
+from tbn.integer.steps import CONVOLUTIONS, FoldStep
 from tbn.layers import TiledLayer
 
 SUM = "_sum"  # the end of a step's name: a layer before its table
@@ -69,7 +69,10 @@ class Twin(nn.Module):
             raise TBNError(f"{type(model).__name__} has no tiled layer", "choose a run with p of at least 1")
         self.model = model.eval()
         steps = steps_of(freeze(model), tuple(inputs.shape[1:]))
-        ranges = measure(steps, inputs)
+        sums = {
+            step.name for step in steps if isinstance(step.what, FoldStep)
+        }  # of inputs: within a layer of the model
+        ranges = {name: limits for name, limits in measure(steps, inputs).items() if name not in sums}
         names = {step.name for step in steps}
         self.graph = _with_codes(model, ranges, names)
         self.dense = tuple(

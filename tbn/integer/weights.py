@@ -26,11 +26,16 @@ class Piece:
 class Signs:
     """Rows of signs: ``tile`` (ceil(q/8),) uint8 in the bit order of ``kernels.layout``, repeated until all rows are filled.
 
+    In the order "rolled" (``roll`` above 0) copy i of the tile is rolled by i * roll signs, all rows are distinct, and behind the tile's bits lie
+    its first ones again, so that no row is broken by the tile's end. In the order "interleaved" the outputs change places (``apart``).
+
     Attributes:
         rows, row_length: m outputs of n inputs.
         distinct_rows: R rows are computed, row ``copy * R + r`` has the signs of row r.
         tile_length: q.
         cut: rows are cut at tile borders, because the tiles' factors differ; each piece then has a sum of its own.
+        interleaved: equal rows are neighbours: output ``r * copies + copy`` has the signs of row r. All else is as if they were not.
+        roll: how far each copy of the tile is rolled beyond the one before.
     """
 
     rows: int
@@ -39,6 +44,8 @@ class Signs:
     tile_length: int
     cut: bool
     tile: Bytes
+    interleaved: bool = False
+    roll: int = 0
 
     @property
     def copies(self) -> int:
@@ -66,11 +73,27 @@ class Signs:
     def matrix(self) -> NDArray[np.int8]:
         """(pieces, row_length) of +1 and -1, and 0 outside of a piece."""
         bits = np.unpackbits(self.tile, bitorder="little")[: self.tile_length].astype(np.int8) * 2 - 1
-        rows = np.resize(bits, self.distinct_rows * self.row_length).reshape(self.distinct_rows, self.row_length)
+        if self.roll:
+            rows = np.concatenate([np.roll(bits, tile * self.roll) for tile in range(self.tiles)])
+        else:
+            rows = np.resize(bits, self.distinct_rows * self.row_length)
+        rows = rows.reshape(self.distinct_rows, self.row_length)
         matrix = np.zeros((len(self.pieces), self.row_length), np.int8)
         for number, piece in enumerate(self.pieces):
             matrix[number, piece.start : piece.stop] = rows[piece.row, piece.start : piece.stop]
         return matrix
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the layer needs the operations for other orders than the paper's."""
+        return self.interleaved or self.roll > 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether no tile ends within a row, so that fast ways to the sums take it."""
+        if self.roll:
+            return self.tile_length % self.row_length == 0
+        return self.tile_length == self.distinct_rows * self.row_length
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,8 @@ class Weights:
         return self.rows
 
     copies = tiles = 1
-    cut = False
+    cut = interleaved = ordered = whole = False
+    roll = 0
 
     @property
     def tile_length(self) -> int:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-CASES = ("triton_cases.py", "triton_conv_cases.py", "triton_ops_cases.py")
+CASES = ("triton_cases.py", "triton_conv_cases.py", "triton_ops_cases.py", "triton_orders_cases.py")
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 

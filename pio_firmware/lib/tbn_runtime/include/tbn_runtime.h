@@ -69,6 +69,18 @@ tbn_status tbn_fully_connected_tiled(const tbn_tiled_layer *layer, const float *
 tbn_status tbn_fully_connected_pieces(const tbn_tiled_layer *layer, const float *input, uint32_t input_count, float *output,
                                       uint32_t output_count);
 
+/* Equal rows side by side: output r * g + k has the signs of row r, and tile k's alpha. Needs, and works, as tbn_fully_connected_tiled. */
+tbn_status tbn_fully_connected_interleaved(const tbn_tiled_layer *layer, const float *input, uint32_t input_count, float *output,
+                                           uint32_t output_count, float *table, uint32_t table_count);
+
+/* Any geometry, in other orders. roll 0: equal rows side by side. roll > 0: no rows are equal, `copies` is 1, and sign j of tile i is sign
+ * (j - i * roll) mod q of the tile. Work: one addition for each of the rows / copies * row_length signs. */
+tbn_status tbn_fully_connected_ordered(const tbn_tiled_layer *layer, uint32_t roll, const float *input, uint32_t input_count, float *output,
+                                       uint32_t output_count);
+
+/* In place: values[i] = sum over copies of alphas[copy] * values[copy * count + i], for inputs that meet equal signs; alphas NULL: of ones. */
+tbn_status tbn_fold_inputs(float *values, uint32_t count, uint32_t copies, const float *alphas);
+
 tbn_status tbn_fully_connected_float32(const tbn_float32_layer *layer, const float *input, uint32_t input_count, float *output,
                                        uint32_t output_count);
 

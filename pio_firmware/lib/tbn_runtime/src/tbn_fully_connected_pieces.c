@@ -2,17 +2,6 @@
  * that ends there is scaled by its tile's alpha into each of the copies, because the alphas of two tiles may differ. */
 #include "tbn_layer.h"
 
-/* value * sign, where bit 0 of `bit` is the sign: flips the sign bit of the float instead of multiplying. */
-static inline float tbn_signed(float value, uint32_t bit)
-{
-    union {
-        float value;
-        uint32_t pattern;
-    } number = {value};
-    number.pattern ^= (~bit & 1u) << 31;
-    return number.value;
-}
-
 tbn_status tbn_fully_connected_pieces(const tbn_tiled_layer *layer, const float *input, uint32_t input_count, float *output,
                                       uint32_t output_count)
 {

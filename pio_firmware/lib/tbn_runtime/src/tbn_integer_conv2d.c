@@ -2,20 +2,6 @@
  * the window is copied into the patch, channel by channel, and the rows are multiplied with it as in a fully connected layer. */
 #include "tbn_integer_window.h"
 
-static void tbn_gather(const tbn_window *window, const uint8_t *input, const tbn_image *shape, uint32_t row, uint32_t column, uint8_t zero,
-                       uint8_t *patch)
-{
-    for (uint32_t channel = 0; channel < shape->channels; channel++, input += shape->height * shape->width) {
-        for (uint32_t i = 0; i < window->kernel_height; i++) {
-            const uint32_t y = row * window->stride_y + i * window->dilation_y - window->top; /* wraps around above the image */
-            for (uint32_t j = 0; j < window->kernel_width; j++) {
-                const uint32_t x = column * window->stride_x + j * window->dilation_x - window->left;
-                *patch++ = y < shape->height && x < shape->width ? input[y * shape->width + x] : zero;
-            }
-        }
-    }
-}
-
 tbn_status tbn_integer_conv2d(const tbn_integer_layer *layer, const tbn_window *window, const uint8_t *input, const tbn_image *input_shape,
                               uint8_t *output, const tbn_image *output_shape, const tbn_integer_scratch *scratch)
 {

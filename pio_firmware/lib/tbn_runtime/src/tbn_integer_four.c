@@ -34,8 +34,7 @@ static inline void tbn_store_four(int32_t v0, int32_t v1, int32_t v2, int32_t v3
 #endif
 }
 
-/* As tbn_integer_finish, for `valid` positions side by side. */
-static TBN_ALONE void tbn_finish_four(const tbn_integer_layer *layer, const int32_t *sums, uint8_t *codes, uint32_t stride, uint32_t valid)
+TBN_ALONE void tbn_integer_finish_four(const tbn_integer_layer *layer, const int32_t *sums, uint8_t *codes, uint32_t stride, uint32_t valid)
 {
     const uint8_t sum_shift = layer->sum_shift, bias_shift = layer->bias_shift, shift = layer->shift, low = layer->low, high = layer->high;
     const uint32_t of_bias = layer->bias_count == 1 ? 0 : 1;
@@ -95,7 +94,7 @@ void tbn_integer_conv2d_by_four(const tbn_integer_layer *layer, const tbn_window
                 uint32_t *packed = (uint32_t *)(layer->row_length <= TBN_PART ? sums : &scratch->sums[4 * layer->distinct_rows]);
                 tbn_integer_sums_of_four(layer, &walk, group * rows * layer->row_length, rows, scratch->block, sums, packed);
             }
-            tbn_finish_four(layer, scratch->sums, &output[row * output_shape->width + column], positions, left < 4 ? left : 4);
+            tbn_integer_finish_four(layer, scratch->sums, &output[row * output_shape->width + column], positions, left < 4 ? left : 4);
         }
     }
 }

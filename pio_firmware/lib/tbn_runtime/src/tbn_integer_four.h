@@ -26,4 +26,7 @@ void tbn_integer_gather_four(tbn_walk *walk, uint32_t count, uint32_t *codes);
 void tbn_integer_sums_of_four(const tbn_integer_layer *layer, tbn_walk *walk, uint32_t position, uint32_t rows, tbn_integer_block *block,
                               int32_t *sums, uint32_t *packed);
 
+/* As tbn_integer_finish, for `valid` positions side by side. */
+void tbn_integer_finish_four(const tbn_integer_layer *layer, const int32_t *sums, uint8_t *codes, uint32_t stride, uint32_t valid);
+
 #endif

@@ -53,6 +53,23 @@ static inline int32_t tbn_bias(const int16_t *biases, uint32_t index, uint8_t sh
     return (int32_t)TBN_READ_I16(&biases[index]) * ((int32_t)1 << shift);
 }
 
+/* Sum of sign * (code - zero) over `count` signs of the tile from `position` on. */
+static inline int32_t tbn_signed_sum(const uint8_t *tile, uint32_t position, const uint8_t *codes, uint32_t count, int32_t zero)
+{
+    int32_t sum = 0;
+    uint32_t bits = (uint32_t)TBN_READ_U8(&tile[position >> 3]) >> (position & 7u);
+    for (uint32_t i = 0; i < count; i++) {
+        const int32_t negative = (int32_t)(bits & 1u) - 1; /* 0 or -1 */
+        sum += ((codes[i] - zero) ^ negative) - negative;
+        position++;
+        bits >>= 1;
+        if ((position & 7u) == 0 && i + 1 < count) {
+            bits = TBN_READ_U8(&tile[position >> 3]);
+        }
+    }
+    return sum;
+}
+
 tbn_status tbn_integer_check(const tbn_integer_layer *layer, const tbn_integer_scratch *scratch);
 
 /* scratch->sums[i] = sum of sign * (input - zero) over piece i of the distinct rows. `input` holds row_length * groups codes. */

@@ -31,23 +31,6 @@ tbn_status tbn_integer_check(const tbn_integer_layer *layer, const tbn_integer_s
     return scratch->sum_count < layer->sums ? TBN_ERROR_BUFFER : TBN_OK;
 }
 
-/* Sum of sign * (code - zero) over `count` signs of the tile from `position` on. */
-static inline int32_t tbn_signed_sum(const uint8_t *tile, uint32_t position, const uint8_t *codes, uint32_t count, int32_t zero)
-{
-    int32_t sum = 0;
-    uint32_t bits = (uint32_t)TBN_READ_U8(&tile[position >> 3]) >> (position & 7u);
-    for (uint32_t i = 0; i < count; i++) {
-        const int32_t negative = (int32_t)(bits & 1u) - 1; /* 0 or -1 */
-        sum += ((codes[i] - zero) ^ negative) - negative;
-        position++;
-        bits >>= 1;
-        if ((position & 7u) == 0 && i + 1 < count) {
-            bits = TBN_READ_U8(&tile[position >> 3]);
-        }
-    }
-    return sum;
-}
-
 static void tbn_sums_by_sign(const tbn_integer_layer *layer, const uint8_t *input, int32_t *sums)
 {
     const uint32_t rows_of_group = layer->distinct_rows / layer->groups;

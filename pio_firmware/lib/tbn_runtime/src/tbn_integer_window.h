@@ -15,6 +15,21 @@ static inline tbn_status tbn_check_window(const tbn_window *window, const uint8_
     return empty ? TBN_ERROR_SHAPE : TBN_OK;
 }
 
+/* Copies what lies under the window at one position into the patch, channel by channel. */
+static inline void tbn_gather(const tbn_window *window, const uint8_t *input, const tbn_image *shape, uint32_t row, uint32_t column,
+                              uint8_t zero, uint8_t *patch)
+{
+    for (uint32_t channel = 0; channel < shape->channels; channel++, input += shape->height * shape->width) {
+        for (uint32_t i = 0; i < window->kernel_height; i++) {
+            const uint32_t y = row * window->stride_y + i * window->dilation_y - window->top; /* wraps around above the image */
+            for (uint32_t j = 0; j < window->kernel_width; j++) {
+                const uint32_t x = column * window->stride_x + j * window->dilation_x - window->left;
+                *patch++ = y < shape->height && x < shape->width ? input[y * shape->width + x] : zero;
+            }
+        }
+    }
+}
+
 /* Whether a convolution may go four positions at a time: a tile of whole rows, and memory for the sums. */
 int tbn_integer_takes_four(const tbn_integer_layer *layer, const tbn_integer_scratch *scratch);
 

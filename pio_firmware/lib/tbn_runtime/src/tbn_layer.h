@@ -31,4 +31,15 @@ static inline float tbn_finish(float sum, const float *bias, uint32_t row, tbn_a
     return activation == TBN_RELU && sum < 0.0f ? 0.0f : sum;
 }
 
+/* value * sign, where bit 0 of `bit` is the sign: flips the sign bit of the float instead of multiplying. */
+static inline float tbn_signed(float value, uint32_t bit)
+{
+    union {
+        float value;
+        uint32_t pattern;
+    } number = {value};
+    number.pattern ^= (~bit & 1u) << 31;
+    return number.value;
+}
+
 #endif

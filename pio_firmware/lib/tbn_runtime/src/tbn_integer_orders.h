@@ -1,0 +1,1 @@
+#include "../include/tbn_integer_orders.h" /* the Arduino IDE looks for headers in src */
