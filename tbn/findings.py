@@ -77,13 +77,11 @@ def _count(number: int, what: str) -> str:
 def _equal_bytes(pairs: pd.DataFrame) -> Finding:
     """Wide and tiled against narrow and binary, at equal bytes and so at about equal work."""
     counts = {verdict: int((pairs["verdict"] == verdict).sum()) for verdict in ("tiled", "narrow", "neither")}
-    by_family = []
-    for family, part in pairs.groupby("family", sort=False):
-        marks = ", ".join(
-            f"p = {row['p']} {_difference(row)}{'' if row['verdict'] == 'neither' else '*'}"
-            for row in part.to_dict("records")
-        )
-        by_family.append(f"{family}: {marks}")
+    beyond = [
+        f"The {side} network is better: {_listed_pairs(pairs[pairs['verdict'] == verdict])}."
+        for verdict, side in (("tiled", "tiled"), ("narrow", "narrow"))
+        if counts[verdict]
+    ]
     shares = pairs[[METRICS[metric].percent for metric in pairs["metric"]]]
     mean = (
         f" On average over the {len(shares)} pairs measured in percent: {100 * shares['difference'].mean():+.2f} points."
@@ -97,8 +95,8 @@ def _equal_bytes(pairs: pd.DataFrame) -> Finding:
         short = "Sometimes." if counts["tiled"] else "Not here."
     answer = (
         f"{short} Of {_count(len(pairs), 'pair')} of equal bytes of weights the tiled network is better by more than the seeds' spread in "
-        f"{counts['tiled']}, the narrow one in {counts['narrow']}, and {counts['neither']} lie within it. Tiled minus narrow "
-        f"(* beyond the spread): {'; '.join(by_family)}.{mean} As each distinct row is computed once, the tiled network does "
+        f"{counts['tiled']}, the narrow one in {counts['narrow']}, and {counts['neither']} lie within it. {' '.join([*beyond, ''])}"
+        f"Tiled minus narrow, in points of a score or percent of an error.{mean} As each distinct row is computed once, the tiled network does "
         f"{ratio.min():.2f} to {ratio.max():.2f} times the multiply-adds of its rival (median {ratio.median():.2f}). "
         f"With norms and biases the narrow network takes "
         f"{whole.min():.2f} to {whole.max():.2f} of the tiled one's bytes."
@@ -111,6 +109,14 @@ def _equal_bytes(pairs: pd.DataFrame) -> Finding:
     )
 
 
+def _listed_pairs(pairs: pd.DataFrame) -> str:
+    """``family p = 8 +0.54, p = 16 +1.12; ...``"""
+    return "; ".join(
+        f"{family} " + ", ".join(f"p = {row['p']} {_difference(row)}" for row in part.to_dict("records"))
+        for family, part in pairs.groupby("family", sort=False)
+    )
+
+
 def _difference(row: Mapping[Any, Any]) -> str:
     """``+0.31`` points, or for an error ``-1.2 %`` where the tiled network's is larger."""
     metric, apart = METRICS[row["metric"]], row["difference"]
@@ -119,7 +125,7 @@ def _difference(row: Mapping[Any, Any]) -> str:
 
 def _fronts(versions: pd.DataFrame) -> Finding:
     """Both fronts of each family: who is on the common one, how much each covers, where the tiled one bends."""
-    told = []
+    told, bends = [], dict[str, list[str]]()
     for family in charts.with_fronts(versions):
         part = versions[(versions["family"] == family) & (versions["p"] > 0)]
         metric, binary = METRICS[str(part["metric"].iloc[0])], part["version"] == "binary"
@@ -134,14 +140,17 @@ def _fronts(versions: pd.DataFrame) -> Finding:
             for side in (tiled, narrow)
         ]
         bend = knee(tiled.set_index("p"), "weight_bytes", "score", metric.higher_is_better, log_x=True)
-        bends = "" if bend is None else f", the tiled front bends at {label_of(float(str(bend)))}"
-        told.append(
-            f"{family}: {(best['p'] > 1).sum()} of {len(best)} are tiled, hypervolume of the tiled front {areas[0] / areas[1]:.2f} "
-            f"of the narrow one's{bends}"
-        )
+        if bend is not None:
+            bends.setdefault(label_of(float(str(bend))), []).append(family)
+        told.append(f"{family} {(best['p'] > 1).sum()} of {len(best)} and {areas[0] / areas[1]:.2f}")
+    where = "; ".join(
+        f"{place} ({', '.join(families)})" if len(bends) > 1 else place for place, families in bends.items()
+    )
     answer = (
-        f"Points of the common Pareto front of bytes and mean score: {'; '.join(told)} "
-        f"(hypervolume in doublings of bytes below p = 1 times score above the worst of them)."
+        f"So many of the points on the common Pareto front of bytes and mean score are tiled, and this is the hypervolume of the tiled front "
+        f"over that of the narrow one (in doublings of bytes below p = 1 times score above the worst of them): {'; '.join(told)}."
+        + f" The tiled fronts bend at {where}."
+        * bool(bends)
     )
     return Finding("fronts", "Which networks make the front?", answer, charts.fronts(versions))
 
@@ -150,11 +159,14 @@ def _scaling(versions: pd.DataFrame) -> Finding:
     """What fewer bits cost, over all models."""
     kept = charts.kept_gain(versions)
     middle = charts.median_gain(kept).reset_index().to_dict("records")
-    told = ", ".join(f"{label_of(row['p'])} {100 * row['kept']:.0f} %" for row in middle)
+    counts, families = kept.groupby("p").size(), kept["family"].nunique()
+    told = ", ".join(
+        f"{label_of(row['p'])} {100 * row['kept']:.0f} %{_of(int(counts[row['p']]), families)}" for row in middle
+    )
     four = kept[kept["p"] == 4].set_index("family")["kept"]
     answer = (
         f"Of what full precision gains over the best trivial method, this much is left at the same width, median over "
-        f"{kept['family'].nunique()} families: {told}."
+        f"{families} families: {told}."
         + (
             f" At p = 4 {four.idxmax()} keeps most ({100 * four.max():.0f} %), {four.idxmin()} least ({100 * four.min():.0f} %)."
             if len(four)
@@ -162,6 +174,10 @@ def _scaling(versions: pd.DataFrame) -> Finding:
         )
     )
     return Finding("scaling", "What does each halving of the bits cost?", answer, charts.scaling(versions))
+
+
+def _of(count: int, families: int) -> str:
+    return f" ({count} of them)" if count < families else ""
 
 
 def _choice(versions: pd.DataFrame, key: str, question: str, labels: dict[str, str]) -> Finding | None:
@@ -220,11 +236,14 @@ def made(rows: pd.DataFrame) -> str:
     )
 
 
+def _shown(found: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in found if finding.key not in WITHOUT_FIGURE]
+
+
 def markdown(found: Sequence[Finding], pictures: str = "pages/pictures") -> str:
     """The questions and answers as a list, then the figures."""
     lines = [f"- **{finding.question}** {finding.answer}" for finding in found]
-    shown = [finding for finding in found if finding.key not in WITHOUT_FIGURE]
-    drawn = [f"![{alt_text(finding.figure).split('. ')[0]}]({pictures}/{finding.key}.svg)" for finding in shown]
+    drawn = [f"![{alt_text(finding.figure).split('. ')[0]}]({pictures}/{finding.key}.svg)" for finding in _shown(found)]
     return "\n\n".join(["\n".join(lines), *drawn])
 
 
@@ -239,7 +258,7 @@ def main() -> None:
     found = findings(rows)
     if given.pictures is not None:
         try:
-            svg.save({finding.key: finding.figure for finding in found}, given.pictures)
+            svg.save({finding.key: finding.figure for finding in _shown(found)}, given.pictures)
         except TBNError as error:
             sys.exit(str(error))
     print(f"{markdown(found)}\n\n{made(rows)}")

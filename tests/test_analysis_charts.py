@@ -85,9 +85,8 @@ def test_scaling_has_a_line_a_family_and_the_median(versions):
     figure = analysis_charts.scaling(versions)
     assert len(figure.data) == versions["family"].nunique() + 1
     middle = figure.data[-1]
-    assert list(middle.text) == ["binary", "p = 4", "p = 8"] and all(
-        0 < y < 120 for y in middle.y
-    )  # few have other factors
+    assert list(middle.text) == ["binary", "p = 2", "p = 4", "p = 8", "p = 16"], "half of the families have these"
+    assert all(0 < y < 120 for y in middle.y)
 
 
 def test_ablation_is_a_row_a_variant():

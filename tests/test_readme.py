@@ -13,6 +13,8 @@ import tbn
 from tbn.boards import bench
 from tbn.cli import app
 from tests.browser import times
+from tests.sweep import budgets
+from tests.sweep import times as sweep_times
 
 ROOT = Path(tbn.__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -59,9 +61,10 @@ def test_the_table_of_the_boards_is_the_record():
     assert f"<!-- tbn bench mcu -->\n{bench.markdown(record)}\n<!-- end -->" in TEXT
 
 
-def test_the_table_of_the_times_is_the_record():
-    record = json.loads((ROOT / "tests" / "browser" / "times.json").read_text())
-    assert f"<!-- python -m tests.browser.times -->\n{times.markdown(record)}\n<!-- end -->" in TEXT
+@pytest.mark.parametrize("module", [times, sweep_times, budgets], ids=lambda module: module.__name__)
+def test_the_tables_of_what_was_measured_are_the_records(module):
+    record = json.loads(Path(module.__file__).with_suffix(".json").read_text())
+    assert f"<!-- python -m {module.__name__} -->\n{module.markdown(record)}\n<!-- end -->" in TEXT
 
 
 def architecture() -> list[tuple[str, str]]:

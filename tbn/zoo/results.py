@@ -1,6 +1,6 @@
 """What the zoo's entries scored: a row an entry, a row a version with the deviation over its seeds, and tiled networks beside their rivals.
 
-The rival of a tiled network is the narrower binary network (p = 1) of at most its bytes. Two versions differ where their means are farther apart than
+The rival of a tiled network is the narrower binary network (p = 1) of its bytes. Two versions differ where their means are farther apart than
 the spread of a difference of two runs: the root of the sum of both variances, or, where the seeds are folds of the data, the deviation of the
 differences fold by fold. Needs no torch.
 """
