@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 import tbn
 from tbn import TBNError, TilingConfig, models
 from tbn.collapse import collapse
-from tbn.export.network import steps_of
 from tbn.fusion import fuse
-from tbn.integer import quantise
 from tbn.layers import TiledConv2d, TiledLinear, TiledTransposedLinear
 from tbn.packed import PackedLayer
 from tests.engines import forced
@@ -71,21 +68,6 @@ def test_one_answer_of_onnx_runtime(order):
     assert stored < 4_000  # bits, alphas and biases, and no weight-sized constant: those have 11,408 bytes
     x = torch.randn(3, 6, 4, 4)
     assert difference(RuntimeModel(proto)(x), layers(x)) < 1e-5
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_generated_c_refuses_with_the_way_out(order):
-    model = torch.nn.Sequential(
-        TiledLinear(32, 16, p=4, order=order), torch.nn.ReLU(), TiledLinear(16, 10, p=1, order=order)
-    )
-    packed = tbn.freeze(model)
-    with pytest.raises(TBNError, match=f"'0' lie in the order '{order}'.*order='rows'"):
-        steps_of(packed)
-    task = type(
-        "Task", (), {"train_inputs": np.zeros((4, 32), np.uint8), "input_shape": (32,), "scale": 1.0, "offset": 0.0}
-    )
-    with pytest.raises(TBNError, match=f"order '{order}', and integer networks read 'rows'.*order='rows'"):
-        quantise(packed, task)
 
 
 def test_summary_says_what_each_order_saves():
