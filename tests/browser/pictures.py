@@ -1,6 +1,6 @@
 """A picture of every page, light and dark, wide and narrow: ``python -m tests.browser.pictures FOLDER``.
 
-They are made to be looked at, and come from the zoo (``--runs`` takes another runs folder). ``--only tradeoff --light --wide`` makes fewer;
+They are made to be looked at, and come from the zoo (``--runs`` takes another runs folder). ``--only first,sweep --light --wide`` makes fewer;
 ``--readme`` makes those that README shows, in ``pages/pictures``: the upper part of a page, smaller and with fewer colours.
 """
 
@@ -75,6 +75,10 @@ def main() -> int:
     if CHROMIUM is None:
         sys.exit("no Chromium on this machine: apt-get install chromium")
     only = None if asked.only is None else {"" if name == "first" else name for name in asked.only.split(",")}
+    if unknown := sorted((only or set()) - {address(script) for script in PAGES}):
+        options.error(
+            f"no page has the address {unknown[0]!r}; use first, {', '.join(filter(None, map(address, PAGES)))}"
+        )
     schemes = [name for name in SCHEMES if getattr(asked, name)] or SCHEMES
     widths = [name for name in WIDTHS if getattr(asked, name)] or WIDTHS
     if asked.readme:
