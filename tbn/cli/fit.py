@@ -81,7 +81,7 @@ def fit(
     progress = Progress(folder) if (folder := folder or here()) else None
 
     def say(line: str) -> None:
-        stderr.print(line, highlight=False, markup=False)
+        stderr.print(line, highlight=False, markup=False, soft_wrap=True)
         if progress is not None:
             progress.update(message=line)
 

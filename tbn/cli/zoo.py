@@ -24,7 +24,9 @@ def zoo_build(
     """Train the zoo's entries that are missing (delete a folder to train it again)."""
     from tbn.zoo import build
 
-    made = build(out, name, say=lambda line: stderr.print(line, highlight=False), jobs=jobs)
+    made = build(
+        out, name, say=lambda line: stderr.print(line, highlight=False, markup=False, soft_wrap=True), jobs=jobs
+    )
     emit(as_json, {"built": made}, f"{len(made)} entries trained")
 
 
@@ -45,7 +47,7 @@ def zoo_check(
     """Train entries drawn by chance again, and compare with the deviation that the table states."""
     from tbn.zoo.check import check
 
-    checked = check(count, seed, say=lambda line: stderr.print(line, highlight=False))
+    checked = check(count, seed, say=lambda line: stderr.print(line, highlight=False, markup=False, soft_wrap=True))
     entries = [
         {"name": one.name, "metric": one.metric, "score": one.score, "again": one.again, "allowed": one.allowed, "passed": one.passed}
         for one in checked
