@@ -78,9 +78,9 @@ def _equal_bytes(pairs: pd.DataFrame) -> Finding:
     """Wide and tiled against narrow and binary, at equal bytes and so at about equal work."""
     counts = {verdict: int((pairs["verdict"] == verdict).sum()) for verdict in ("tiled", "narrow", "neither")}
     beyond = [
-        f"The {side} network is better: {_listed_pairs(pairs[pairs['verdict'] == verdict])}."
-        for verdict, side in (("tiled", "tiled"), ("narrow", "narrow"))
-        if counts[verdict]
+        f"The {side} network is better: {_listed_pairs(pairs[pairs['verdict'] == side])}."
+        for side in ("tiled", "narrow")
+        if counts[side]
     ]
     shares = pairs[[METRICS[metric].percent for metric in pairs["metric"]]]
     mean = (
@@ -95,8 +95,9 @@ def _equal_bytes(pairs: pd.DataFrame) -> Finding:
         short = "Sometimes." if counts["tiled"] else "Not here."
     answer = (
         f"{short} Of {_count(len(pairs), 'pair')} of equal bytes of weights the tiled network is better by more than the seeds' spread in "
-        f"{counts['tiled']}, the narrow one in {counts['narrow']}, and {counts['neither']} lie within it. {' '.join([*beyond, ''])}"
-        f"Tiled minus narrow, in points of a score or percent of an error.{mean} As each distinct row is computed once, the tiled network does "
+        f"{counts['tiled']}, the narrow one in {counts['narrow']}, and {counts['neither']} lie within it. "
+        f"{' '.join([*beyond, ''])}Tiled minus narrow, in points of a score or percent of an error.{mean} "
+        f"As each distinct row is computed once, the tiled network does "
         f"{ratio.min():.2f} to {ratio.max():.2f} times the multiply-adds of its rival (median {ratio.median():.2f}). "
         f"With norms and biases the narrow network takes "
         f"{whole.min():.2f} to {whole.max():.2f} of the tiled one's bytes."

@@ -1,8 +1,8 @@
 """Where the words beside the marks of a scatter stand, so that no two lie on each other, in a narrow window or in a wide one.
 
-A figure does not know how wide it will be drawn: a place is free that is free of words in plots of all ``SIZES``, and in
-most of them of the front's marks and of more than one other.
-A word without a free place is left out; its mark says it when it is pointed at. Places are chosen one after the other, those of the front first.
+A figure does not know how wide it will be drawn: a place is free that is free of words in plots of all ``SIZES``, and in more
+than half of them of the front's marks and of all but one other. A word without a free place is left out; its mark says it when it is pointed at.
+Places are chosen one after the other, those of the front first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,10 +58,8 @@ def placed(
         ways = np.array(list(SIDES.values()))[:, None] * (half + RADIUS / 0.8 + 1)  # as plotly does
         middles = centres[k] + ways  # (6, s, 2)
         hit = sum((_meet(middles, other, half + its).any(-1) for other, its in taken), np.zeros(len(SIDES), bool))
-        marks, errors = (
-            _meet(middles[:, None], centres, half + RADIUS),
-            _meet(middles[:, None], centres, half + bars),
-        )  # (6, n, s)
+        marks = _meet(middles[:, None], centres, half + RADIUS)  # (6, n, s)
+        errors = _meet(middles[:, None], centres, half + bars)
         covers = (marks & on_front.to_numpy(bool)[:, None]).any(1) | ((marks | errors).sum(1) > 1)
         hit = hit | (2 * covers.sum(-1) >= len(SIZES))
         under = marks + 0.5 * errors

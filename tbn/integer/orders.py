@@ -1,4 +1,4 @@
-"""A packed layer in any order of its blocks (``kernels.orders``) as the integer operations take it.
+"""A packed layer in any order of its blocks (``kernels.orders``) as the C operations take it; ``kernels.ordered`` makes its bits.
 
 - "inputs": the inputs that meet equal signs are added up (``Folded``); behind that comes a binary layer, p = 1, whose bits are the distinct
   ones: those of the tile, where p divides the inputs (of a group), else several tiles.
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.layout import geometry_of, pack_bits, unpack_bits
-from kernels.orders import from_blocks
+from kernels.dispatch import Prepared
+from kernels.layout import geometry_of
 from tbn.errors import TBNError
 from tbn.packed import PackedLayer, PackedLinear
 
@@ -44,59 +44,47 @@ def without_order(layer: Any, name: str) -> tuple[Folded | None, Any]:
     if not isinstance(layer, PackedLayer) or layer.p == 1 or layer.order in ("rows", "rolled"):
         return None, layer
     groups = 1 if layer.window is None else layer.window.groups
+    geometry, several = layer.geometry, layer.alphas.numel() > 1
     if layer.order == "interleaved":
-        return None, (layer if groups == 1 else _written_out(layer, name))
-    geometry = layer.geometry
+        if groups == 1:
+            return None, layer
+        if several and geometry.tile_length % geometry.row_length:
+            raise _ends(layer, name, "outputs")
+        return None, _like(layer, layer.weight_shape[1], 1, layer.prepared(torch.float32).ordered.plain)
     if geometry.rows == 1:  # one input: the same as the paper's order
-        return None, _like(layer, layer.weight_shape[1], layer.p, layer.tile, layer.alphas)
-    if layer.alphas.numel() > 1 and geometry.tiles_per_copy > 1:
-        raise _ends(layer, name, f"p = {layer.p} does not divide its {geometry.rows} inputs", "a p that does")
-    signs = unpack_bits(layer.tile, geometry.tile_length).expand(geometry.tiles_per_copy, -1)
-    kept = geometry.distinct_rows
-    shape = (layer.outputs, kept, *layer.weight_shape[2:])
-    bits = pack_bits(from_blocks(signs.reshape(1, -1), shape, "inputs"))
-    if layer.alphas.numel() == 1:
-        factors, alphas = torch.ones(geometry.copies), layer.alphas
-    else:
-        factors, alphas = layer.alphas.detach().cpu(), torch.ones_like(layer.alphas[:1])
-    binary = _like(layer, kept, 1, bits, alphas)
+        return None, _like(layer, layer.weight_shape[1], layer.p, layer.prepared(torch.float32))
+    if several and geometry.tiles_per_copy > 1:
+        raise _ends(layer, name, "inputs")
+    binary = _like(layer, geometry.distinct_rows, 1, layer.prepared(torch.float32).ordered.plain)
+    factors = layer.alphas.detach().cpu() if several else torch.ones(geometry.copies)
     return (None if geometry.copies == 1 else Folded(groups, factors, layer.window is None)), binary
 
 
-def _written_out(layer: PackedLayer, name: str) -> PackedLayer:
-    """A grouped convolution in the order "interleaved" as a binary one; its alphas are a factor of each output."""
-    geometry = layer.geometry
-    if layer.alphas.numel() > 1 and geometry.tile_length % geometry.row_length:
-        raise _ends(layer, name, f"p = {layer.p} does not divide its {geometry.rows} outputs", "a p that does")
-    signs = unpack_bits(layer.tile, geometry.tile_length).expand(layer.p, -1)
-    bits = pack_bits(from_blocks(signs, layer.weight_shape, "interleaved"))
-    binary = _like(layer, layer.weight_shape[1], 1, bits, layer.alphas[:1])
-    if layer.alphas.numel() > 1:
-        own = from_blocks(layer.alphas[:, None].expand(-1, geometry.rows // layer.p), (geometry.rows, 1), "interleaved")
-        binary.alphas = torch.ones_like(layer.alphas[:1])
-        binary.gain = own[:, 0] if layer.gain is None else own[:, 0] * layer.gain
-    return binary
-
-
-def _like(layer: PackedLayer, inputs: int, p: int, bits: Tensor, alphas: Tensor) -> PackedLayer:
-    """A layer of the same class in the order "rows", of ``inputs`` inputs (in each group)."""
+def _like(layer: PackedLayer, inputs: int, p: int, ready: Prepared) -> PackedLayer:
+    """A layer of the same class in the order "rows", of ``inputs`` inputs (in each group), with the bits and factors of ``ready``."""
     given: Any = layer
-    bias = layer.bias is not None
+    bias, alphas = layer.bias is not None, ready.alphas.numel()
     if isinstance(layer, PackedLinear):
-        made: PackedLayer = PackedLinear(inputs, layer.outputs, bias, p, alphas.numel())
+        made: PackedLayer = PackedLinear(inputs, layer.outputs, bias, p, alphas)
     else:
         made = type(given)(
             inputs * given.groups, given.out_channels, given.kernel_size, given.stride, given.padding, given.dilation, given.groups,
-            given.padding_mode, bias, p, alphas.numel(),
+            given.padding_mode, bias, p, alphas,
         )  # fmt: skip
     assert made.geometry == geometry_of(made.weight_shape, p)
-    made.tile, made.alphas, made.bias, made.gain = bits.clone(), alphas.detach().clone(), layer.bias, layer.gain
+    made.tile, made.alphas, made.bias, made.gain = (
+        ready.tile.clone(),
+        ready.alphas.detach().clone(),
+        layer.bias,
+        ready.gain,
+    )
     made.activation = layer.activation
     return made.eval()
 
 
-def _ends(layer: PackedLayer, name: str, why: str, other: str) -> TBNError:
+def _ends(layer: PackedLayer, name: str, what: str) -> TBNError:
     return TBNError(
-        f"an alpha of '{name}' ends within a row of the order {layer.order!r}, because {why}: its signs have no factor in common",
-        f"train with alpha='layer', or give that layer {other}, or p=1 (per_layer)",
+        f"an alpha of '{name}' ends within a row of the order {layer.order!r}, because p = {layer.p} does not divide its {layer.geometry.rows} "
+        f"{what}: its signs have no factor in common",
+        "train with alpha='layer', or give that layer a p that does, or p=1 (per_layer)",
     )

@@ -77,10 +77,8 @@ def quantise(model: nn.Module, task: Any, ranges: Mapping[str, Range] | None = N
     steps = steps_of(model, shape)
     inputs = torch.from_numpy(raw).float() * float(task.scale) + float(task.offset)
     if ranges is None or any(isinstance(step.what, FoldStep) and step.name not in ranges for step in steps):
-        ranges = {
-            **measure(steps, inputs),
-            **(ranges or {}),
-        }  # a model that was trained in integers knows no sums of inputs
+        # a model that was trained in integers knows no sums of inputs
+        ranges = {**measure(steps, inputs), **(ranges or {})}
     missing = [step.name for step in steps[:-1] if has_range(step) and step.name not in ranges]
     if missing:
         raise TBNError(f"there is no range for '{missing[0]}'", "calibrate this model again")

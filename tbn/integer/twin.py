@@ -69,9 +69,8 @@ class Twin(nn.Module):
             raise TBNError(f"{type(model).__name__} has no tiled layer", "choose a run with p of at least 1")
         self.model = model.eval()
         steps = steps_of(freeze(model), tuple(inputs.shape[1:]))
-        sums = {
-            step.name for step in steps if isinstance(step.what, FoldStep)
-        }  # of inputs: within a layer of the model
+        # sums of inputs are within a layer of the model
+        sums = {step.name for step in steps if isinstance(step.what, FoldStep)}
         ranges = {name: limits for name, limits in measure(steps, inputs).items() if name not in sums}
         names = {step.name for step in steps}
         self.graph = _with_codes(model, ranges, names)

@@ -27,7 +27,7 @@ class Signs:
     """Rows of signs: ``tile`` (ceil(q/8),) uint8 in the bit order of ``kernels.layout``, repeated until all rows are filled.
 
     In the order "rolled" (``roll`` above 0) copy i of the tile is rolled by i * roll signs, all rows are distinct, and behind the tile's bits lie
-    its first ones again, so that no row is broken by the tile's end. In the order "interleaved" the outputs change places (``apart``).
+    its first ones again, so that no row is broken by the tile's end. In the order "interleaved" the outputs change places.
 
     Attributes:
         rows, row_length: m outputs of n inputs.
